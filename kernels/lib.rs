@@ -1,0 +1,23 @@
+//! Tensor operations of the engine, one folder an op: contract and dispatch (`mod.rs`), plain
+//! reference (`reference.rs`), CPU path (`cpu.rs`), candle ops for any device (`portable.rs`).
+//! A CUDA path will sit beside them (`cuda.rs`, `kernel.cu`).
+//!
+//! This crate knows tensors and memory layout. It must not know a model, a request, a text or a
+//! file, and reads no clock, no environment and no stdout.
+//!
+//! # The dims alphabet
+//!
+//! | letter | meaning |
+//! |---|---|
+//! | `t` | tokens (rows) of one forward |
+//! | `b` | sequences of one forward |
+//! | `s` | rows whose logits are wanted |
+//! | `h` | hidden size |
+//! | `i` | intermediate size of an MLP |
+//! | `hq`, `hkv` | query heads, key/value heads |
+//! | `d` | head size |
+//! | `e`, `k` | experts, experts taken per token |
+//! | `n` | blocks of a pool |
+//! | `v` | vocabulary size |
+
+pub mod paged;

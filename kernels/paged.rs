@@ -1,0 +1,107 @@
+//! The layout of paged KV memory and of one ragged batch.
+//!
+//! A block holds [`BLOCK`] tokens; a slot is one token's place (`block * BLOCK + offset`). The
+//! batch is plain host memory, built by the engine and uploaded once per forward, so that every
+//! op reads the same indices. Nothing here decides who runs: that is the scheduler's work.
+
+use candle_core::{DType, Device, Result, Tensor};
+
+/// Tokens in one block. 32 is what candle's paged flash attention asks for on CUDA, and one
+/// layout on all devices keeps one engine.
+pub const BLOCK: usize = 32;
+
+/// The ragged rows of one forward: `b` sequences with `t` query tokens in all.
+///
+/// Row `r` of sequence `j` lies in `starts[j]..starts[j + 1]`. A decode is a sequence with one
+/// row, a prefill chunk one with more; nothing else tells them apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// `[t]` token ids.
+    pub tokens: Vec<u32>,
+    /// `[t]` place of each token in its own sequence, counted from 0.
+    pub positions: Vec<u32>,
+    /// `[t]` slot that receives each token's key and value.
+    pub slots: Vec<u32>,
+    /// `[b + 1]` first row of each sequence, then `t`.
+    pub starts: Vec<u32>,
+    /// `[b]` tokens of each sequence that lie in KV once this forward has written its own.
+    pub contexts: Vec<u32>,
+    /// `[b, table_width]` blocks of each sequence in order, padded with 0.
+    pub tables: Vec<u32>,
+    /// Blocks per row of `tables`.
+    pub table_width: usize,
+    /// `[s]` rows whose logits are wanted, ascending.
+    pub sample_rows: Vec<u32>,
+}
+
+impl Batch {
+    /// Number of sequences, `b`.
+    pub fn n_sequences(&self) -> usize {
+        self.contexts.len()
+    }
+
+    /// Number of rows, `t`.
+    pub fn n_tokens(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Blocks of sequence `j`, as many as its context fills.
+    pub fn table(&self, j: usize) -> &[u32] {
+        let n_blocks = (self.contexts[j] as usize).div_ceil(BLOCK);
+        &self.tables[j * self.table_width..][..n_blocks]
+    }
+}
+
+/// Keys and values of one layer, each `[n, BLOCK, hkv, d]`.
+#[derive(Debug, Clone)]
+pub struct KvLayer {
+    /// Keys, rotated.
+    pub k: Tensor,
+    /// Values.
+    pub v: Tensor,
+}
+
+/// The block memory of one model: the same `n` blocks in every layer.
+#[derive(Debug, Clone)]
+pub struct KvPool {
+    /// One entry a layer.
+    pub layers: Vec<KvLayer>,
+    /// Blocks in each layer.
+    pub n_blocks: usize,
+}
+
+/// What a pool for one model looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KvShape {
+    /// Layers of the model.
+    pub n_layers: usize,
+    /// Key/value heads.
+    pub n_kv_heads: usize,
+    /// Size of one head.
+    pub head_dim: usize,
+    /// Element type of keys and values.
+    pub dtype: DType,
+}
+
+impl KvShape {
+    /// Bytes that one block costs over all layers, keys and values together.
+    pub fn block_bytes(&self) -> usize {
+        2 * self.n_layers * BLOCK * self.n_kv_heads * self.head_dim * self.dtype.size_in_bytes()
+    }
+}
+
+impl KvPool {
+    /// Allocates `n_blocks` zeroed blocks in every layer.
+    pub fn new(shape: &KvShape, n_blocks: usize, device: &Device) -> Result<Self> {
+        let dims = (n_blocks, BLOCK, shape.n_kv_heads, shape.head_dim);
+        let layers = (0..shape.n_layers)
+            .map(|_| {
+                Ok(KvLayer {
+                    k: Tensor::zeros(dims, shape.dtype, device)?,
+                    v: Tensor::zeros(dims, shape.dtype, device)?,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self { layers, n_blocks })
+    }
+}

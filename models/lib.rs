@@ -1,0 +1,37 @@
+//! From a checkpoint to logits: config, weights, the decoder, and seeded tiny checkpoints.
+//!
+//! This crate knows no queue, no text and no judge, and reads no clock, no environment and no
+//! stdout. Only the loader touches files.
+
+use candle_core::{Result, Tensor};
+use stillroom_kernels::paged::{Batch, KvPool, KvShape};
+
+/// A decoder that turns one ragged batch into logits. It does not know prefill from decode.
+///
+/// Two users keep it a trait: the real [decoder] and the fake model of the engine's simulation.
+///
+/// [decoder]: crate
+pub trait Model: Send {
+    /// Number of logits in a row. A tokenizer with more ids than this does not fit the model.
+    fn vocab_size(&self) -> usize;
+
+    /// Longest sequence, in tokens, that the positions were made for.
+    fn max_context(&self) -> usize;
+
+    /// What one block of this model's KV memory looks like.
+    fn kv_shape(&self) -> KvShape;
+
+    /// Allocates KV memory of `n_blocks` blocks on the model's device.
+    ///
+    /// # Errors
+    /// When the device has not enough memory.
+    fn new_kv(&self, n_blocks: usize) -> Result<KvPool>;
+
+    /// Runs one forward, writing the batch's keys and values into `kv`.
+    ///
+    /// Returns f32 logits `[s, v]`, one row for each of `batch.sample_rows`, in their order.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    fn forward(&self, batch: &Batch, kv: &mut KvPool) -> Result<Tensor>;
+}

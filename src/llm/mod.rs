@@ -1,0 +1,9 @@
+//! A model that takes messages and gives text: text and engine joined.
+//!
+//! It must not know rows, steps or a recipe's flow. Everything is synchronous: `submit` queues,
+//! `step` runs one forward and returns what finished, so that who shares a batch is a function of
+//! what was submitted and in which order, never of timing.
+
+mod door;
+
+pub use door::{Answer, Ask, Door, Options, Refusal};

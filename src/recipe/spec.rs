@@ -1,0 +1,399 @@
+//! The recipe as values: models, steps and the flow between them, after all checks.
+//!
+//! Step types, parameter names and columns are distilabel's; what is ours says so. The same
+//! structs are filled from TOML and from Rust. Nothing here runs anything.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::row::Columns;
+
+/// Models and steps by name, in the order of the file.
+pub type Named<T> = Vec<(String, T)>;
+
+/// A recipe that passed its checks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recipe {
+    /// Names the run folder unless `--out` does.
+    pub name: String,
+    /// Seed of all randomness of the run.
+    pub seed: u64,
+    /// Rows whose logits must not depend on their neighbours.
+    pub deterministic: bool,
+    /// Models by name.
+    pub models: Named<ModelSpec>,
+    /// Steps by name, in topological order.
+    pub steps: Named<Step>,
+    /// `edges[i]` holds the parents of step `i` (indices into `steps`), in the flow's order.
+    pub parents: Vec<Vec<usize>>,
+}
+
+/// Where a model comes from and how it is held.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSpec {
+    /// `tiny:SHAPE`, a folder, or a Hub repository `org/name`.
+    pub source: String,
+    /// Branch, tag or commit of a Hub repository.
+    #[serde(default = "main_revision")]
+    pub revision: String,
+    /// How the weights are held.
+    #[serde(default)]
+    pub quantize: Quantize,
+}
+
+fn main_revision() -> String {
+    "main".to_owned()
+}
+
+/// How weights are held in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantize {
+    /// As stored (on CPU, half precision is widened to f32).
+    #[default]
+    None,
+    /// 8 bits, blocks of 32.
+    #[serde(rename = "q8_0")]
+    Q8_0,
+    /// 4 bits, super-blocks of 256.
+    #[serde(rename = "q4_k")]
+    Q4K,
+}
+
+/// One step of the flow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum Step {
+    /// Rows written in the recipe.
+    LoadDataFromDicts(LoadDataFromDicts),
+    /// Rows of a local file.
+    LoadDataFromFileSystem(LoadDataFromFileSystem),
+    /// New instructions from a seed text.
+    SelfInstruct(SelfInstruct),
+    /// One row per item of a list.
+    ExpandColumns(ExpandColumns),
+    /// A choice of columns.
+    KeepColumns(KeepColumns),
+    /// An answer to an instruction.
+    TextGeneration(TextGeneration),
+    /// Branches joined by row identity.
+    #[serde(alias = "CombineColumns")]
+    GroupColumns(GroupColumns),
+    /// A judge's ratings of several answers.
+    UltraFeedback(UltraFeedback),
+    /// Chosen and rejected from ratings.
+    FormatTextGenerationDPO(FormatTextGenerationDpo),
+}
+
+/// Parameters of [`Step::LoadDataFromDicts`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoadDataFromDicts {
+    /// The rows.
+    pub data: Vec<Columns>,
+}
+
+/// Parameters of [`Step::LoadDataFromFileSystem`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoadDataFromFileSystem {
+    /// A `.jsonl`, `.json`, `.csv` or `.parquet` file. Relative to the recipe when the recipe
+    /// names it, to the working folder when `--set` does.
+    pub path: PathBuf,
+    /// Most rows to read; all when absent.
+    #[serde(default)]
+    pub num_examples: Option<usize>,
+    /// Ours: new column name to a column or a path in one, such as `turns[0]`. When absent or
+    /// empty, all columns are kept as they are; otherwise the named ones are added to them.
+    #[serde(default)]
+    pub columns: BTreeMap<String, String>,
+}
+
+/// Parameters of [`Step::SelfInstruct`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelfInstruct {
+    /// Name of the model.
+    pub model: String,
+    /// Instructions asked for, and most that are kept.
+    #[serde(default = "five")]
+    pub num_instructions: usize,
+    /// What good instructions are like; our own sentences when absent.
+    #[serde(default)]
+    pub criteria_for_query_generation: Option<String>,
+    /// What the instructions are for.
+    #[serde(default = "ai_assistant")]
+    pub application_description: String,
+    /// How tokens are drawn.
+    #[serde(default)]
+    pub generation: Generation,
+}
+
+fn five() -> usize {
+    5
+}
+
+fn ai_assistant() -> String {
+    "AI assistant".to_owned()
+}
+
+/// Parameters of [`Step::ExpandColumns`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpandColumns {
+    /// Columns to expand, with the names that their items get.
+    pub columns: ColumnNames,
+}
+
+/// A list of columns, or a table of old names to new ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ColumnNames {
+    /// Names kept.
+    Kept(Vec<String>),
+    /// Old name to new name.
+    Renamed(BTreeMap<String, String>),
+}
+
+/// Parameters of [`Step::KeepColumns`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeepColumns {
+    /// Columns to keep, in this order.
+    pub columns: Vec<String>,
+}
+
+/// Parameters of [`Step::TextGeneration`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextGeneration {
+    /// Name of the model.
+    pub model: String,
+    /// System prompt of rows that bring none of their own.
+    #[serde(default)]
+    pub system_prompt: Option<String>,
+    /// Template of the user's turn over the columns of the row.
+    #[serde(default = "instruction_template")]
+    pub template: String,
+    /// Columns that the template uses.
+    #[serde(default = "instruction_column")]
+    pub columns: Vec<String>,
+    /// Answers per row: as many rows, or one row of lists when grouped.
+    #[serde(default = "one")]
+    pub num_generations: usize,
+    /// Keep the answers of one row in one row.
+    #[serde(default)]
+    pub group_generations: bool,
+    /// How tokens are drawn.
+    #[serde(default)]
+    pub generation: Generation,
+}
+
+fn instruction_template() -> String {
+    "{{ instruction }}".to_owned()
+}
+
+fn instruction_column() -> Vec<String> {
+    vec!["instruction".to_owned()]
+}
+
+fn one() -> usize {
+    1
+}
+
+/// Parameters of [`Step::GroupColumns`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupColumns {
+    /// Columns gathered into lists, over all branches.
+    pub columns: Vec<String>,
+    /// Names of the lists; `grouped_<column>` when absent.
+    #[serde(default)]
+    pub output_columns: Option<Vec<String>>,
+    /// Ours: fewest answers that make a group; all of them when absent.
+    #[serde(default)]
+    pub min_generations: Option<usize>,
+}
+
+/// Parameters of [`Step::UltraFeedback`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UltraFeedback {
+    /// Name of the judge.
+    pub model: String,
+    /// What is rated.
+    #[serde(default)]
+    pub aspect: Aspect,
+    /// Ours: where each rating's reason stands.
+    #[serde(default)]
+    pub rationale: Rationale,
+    /// Ours: most tokens of one rationale; the answer's worst case must fit `max_new_tokens`.
+    #[serde(default = "rationale_tokens")]
+    pub max_rationale_tokens: usize,
+    /// Ours: which rating becomes `ratings`.
+    #[serde(default)]
+    pub score: Score,
+    /// Ours: orders of presentation whose probabilities are averaged.
+    #[serde(default)]
+    pub orders: Orders,
+    /// Ours: a file whose text replaces the rubric of the aspect.
+    #[serde(default)]
+    pub rubric: Option<PathBuf>,
+    /// How tokens are drawn.
+    #[serde(default = "judge_generation")]
+    pub generation: Generation,
+}
+
+fn rationale_tokens() -> usize {
+    64
+}
+
+fn judge_generation() -> Generation {
+    Generation { max_new_tokens: 1024, temperature: 0.0, ..Generation::default() }
+}
+
+/// What an UltraFeedback judge rates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Aspect {
+    /// Everything in one rating.
+    #[default]
+    OverallRating,
+    /// Usefulness, with the kinds of help given.
+    Helpfulness,
+    /// Knowing what one does not know.
+    Honesty,
+    /// Doing what was asked.
+    InstructionFollowing,
+    /// Being right, with the kinds of error made.
+    Truthfulness,
+}
+
+/// Where a rating's reason stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rationale {
+    /// The rating is read first, so that the reason cannot narrow its distribution.
+    #[default]
+    After,
+    /// The judge thinks, then rates.
+    Before,
+    /// Ratings only.
+    None,
+}
+
+/// Which rating counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Score {
+    /// The mean over the allowed digits.
+    #[default]
+    Expected,
+    /// The digit taken.
+    Sampled,
+}
+
+/// How many orders of presentation are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "toml::Value", into = "toml::Value")]
+pub enum Orders {
+    /// As the flow gives them.
+    #[default]
+    One,
+    /// Forwards and backwards.
+    Two,
+    /// Every rotation.
+    All,
+}
+
+impl TryFrom<toml::Value> for Orders {
+    type Error = String;
+
+    fn try_from(value: toml::Value) -> Result<Self, Self::Error> {
+        match value {
+            toml::Value::Integer(1) => Ok(Self::One),
+            toml::Value::Integer(2) => Ok(Self::Two),
+            toml::Value::String(word) if word == "all" => Ok(Self::All),
+            other => Err(format!("orders is 1, 2 or \"all\", not {other}")),
+        }
+    }
+}
+
+impl From<Orders> for toml::Value {
+    fn from(orders: Orders) -> Self {
+        match orders {
+            Orders::One => Self::Integer(1),
+            Orders::Two => Self::Integer(2),
+            Orders::All => Self::String("all".to_owned()),
+        }
+    }
+}
+
+/// Parameters of [`Step::FormatTextGenerationDPO`]; it has none.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FormatTextGenerationDpo {}
+
+/// How tokens are drawn: distilabel's `generation_kwargs`, plus what our engine adds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Generation {
+    /// Most tokens of an answer.
+    pub max_new_tokens: usize,
+    /// 0 takes the likeliest token.
+    pub temperature: f32,
+    /// Keep the k likeliest tokens; 0 keeps all.
+    pub top_k: usize,
+    /// Keep the likeliest tokens up to this share of probability.
+    pub top_p: f32,
+    /// Keep tokens at least this share as likely as the likeliest.
+    pub min_p: f32,
+    /// Divides logits of tokens already seen.
+    pub repetition_penalty: f32,
+    /// Taken from logits of tokens already generated.
+    pub presence_penalty: f32,
+    /// Taken from logits for each time that a token was generated.
+    pub frequency_penalty: f32,
+    /// Texts that end an answer and are not part of it.
+    pub stop: Vec<String>,
+    /// Added to the logit of a token, by token id.
+    pub logit_bias: BTreeMap<String, f32>,
+    /// A grammar that the answer follows: `{ regex = ... }`, `{ json = SCHEMA }` or `{ lark = ... }`.
+    pub grammar: Option<Grammar>,
+    /// Seeds this step apart from the run's seed.
+    pub seed: Option<u64>,
+}
+
+/// A grammar in one of three notations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grammar {
+    /// A regular expression.
+    Regex(String),
+    /// A JSON schema.
+    Json(serde_json::Value),
+    /// A Lark grammar, as llguidance reads it.
+    Lark(String),
+}
+
+impl Default for Generation {
+    fn default() -> Self {
+        Self {
+            max_new_tokens: 128,
+            temperature: 1.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            stop: Vec::new(),
+            logit_bias: BTreeMap::new(),
+            grammar: None,
+            seed: None,
+        }
+    }
+}
