@@ -88,4 +88,7 @@ pub trait Door {
 
     /// How many questions in flight keep this model busy; the caller need not queue more.
     fn n_wanted(&self) -> usize;
+
+    /// Tokens of a text alone, without special tokens: what a forced segment costs.
+    fn n_tokens(&self, text: &str) -> usize;
 }
