@@ -2,4 +2,10 @@
 //!
 //! It must not know models, tokens or recipes.
 
+pub mod disk;
+pub mod dropped;
+pub mod folder;
+pub mod journal;
+pub mod lines;
+pub mod read;
 pub mod row;

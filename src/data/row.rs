@@ -4,6 +4,7 @@
 //! number among equal rows; every other row is the hash of its parent, its step and its ordinal
 //! among its siblings. So a resumed run meets the rows of the first one.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -31,7 +32,7 @@ impl RowId {
     pub fn root(columns: &Columns, occurrence: u64) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"root\0");
-        hasher.update(Value::Object(columns.clone()).to_string().as_bytes());
+        hasher.update(&serde_json::to_vec(columns).expect("columns are plain JSON"));
         hasher.update(&occurrence.to_le_bytes());
         Self::finish(&hasher)
     }
@@ -47,10 +48,38 @@ impl RowId {
         Self::finish(&hasher)
     }
 
+    /// The id of a record of a source that holds no readable row.
+    pub fn unreadable(source: &str, record: u64) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"unreadable\0");
+        hasher.update(source.as_bytes());
+        hasher.update(&[0]);
+        hasher.update(&record.to_le_bytes());
+        Self::finish(&hasher)
+    }
+
     fn finish(hasher: &blake3::Hasher) -> Self {
         let mut id = [0; 16];
         id.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         Self(id)
+    }
+}
+
+/// Gives the rows of one source their ids, in the order in which they stand there.
+#[derive(Debug, Default)]
+pub struct Roots {
+    /// How often the columns with this id (at occurrence 0) were seen: 16 + 8 bytes a row.
+    seen: HashMap<RowId, u64>,
+}
+
+impl Roots {
+    /// The row of these columns, equal rows told apart by their occurrence.
+    pub fn row(&mut self, columns: Columns) -> Row {
+        let first = RowId::root(&columns, 0);
+        let seen = self.seen.entry(first).or_insert(0);
+        let id = if *seen == 0 { first } else { RowId::root(&columns, *seen) };
+        *seen += 1;
+        Row { id, columns }
     }
 }
 
@@ -80,5 +109,48 @@ impl std::str::FromStr for RowId {
             *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
         }
         Ok(Self(id))
+    }
+}
+
+impl serde::Serialize for RowId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for RowId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(text: &str) -> Columns {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn equal_rows_get_ids_of_their_own_and_the_same_ones_each_time() {
+        let ids = || {
+            let mut roots = Roots::default();
+            ["a", "b", "a", "a"]
+                .map(|word| roots.row(columns(&format!(r#"{{"instruction":"{word}"}}"#))).id)
+        };
+        let [a0, b, a1, a2] = ids();
+        assert_eq!(ids(), [a0, b, a1, a2]);
+        let distinct: std::collections::BTreeSet<_> = [a0, b, a1, a2].into();
+        assert_eq!(distinct.len(), 4);
+    }
+
+    #[test]
+    fn an_id_survives_its_text() {
+        let id = RowId::root(&columns("{}"), 0).child("expand", 3);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert!("xyz".parse::<RowId>().is_err());
+        assert_eq!(serde_json::from_value::<RowId>(serde_json::to_value(id).unwrap()).unwrap(), id);
     }
 }

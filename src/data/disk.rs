@@ -1,0 +1,115 @@
+//! Files written so that a crash leaves the old one or the new one, and disk faults in plain words.
+//!
+//! It must not know what the files hold. Every failing system call of this room comes through
+//! [`fault`], so that a full disk reads the same wherever it happens.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// An [`Error::Environment`] for a disk operation: `deed` is what was tried, such as `write`.
+pub fn fault(deed: &str, path: &Path, source: io::Error) -> Error {
+    let is = |kinds: &[ErrorKind]| kinds.contains(&source.kind());
+    let mut what = format!("cannot {deed} {}", path.display());
+    let hint = if is(&[ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge]) {
+        what += ": the disk is full";
+        "free some space, then run the same command again; finished rows are kept"
+    } else if is(&[ErrorKind::NotFound]) {
+        what += ": there is no such file or folder";
+        "check the path"
+    } else if is(&[ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem]) {
+        "give yourself the right to do so, or choose another folder"
+    } else {
+        "check the disk and the path, then run the same command again; finished rows are kept"
+    };
+    Error::environment_from(what, hint, source)
+}
+
+/// Creates `folder` and those above it.
+pub fn create_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|e| fault("create the folder", folder, e))
+}
+
+/// Replaces `path` by `bytes`: after a crash it holds the old bytes or the new ones, never a mix.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    let name = path.file_name().expect("a file to write has a name").to_string_lossy();
+    let fresh = path.with_file_name(format!(".{name}.new"));
+    let written = File::create(&fresh).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&fresh, path)
+    });
+    if let Err(e) = written {
+        // The half-written file is worth nothing, and the first error is the one to tell.
+        let _ = fs::remove_file(&fresh);
+        return Err(fault("write", path, e));
+    }
+    sync_folder_of(path);
+    Ok(())
+}
+
+/// Makes the folder's entry for `path` durable where the system allows opening folders.
+pub(super) fn sync_folder_of(path: &Path) {
+    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty())
+        && let Ok(folder) = File::open(folder)
+    {
+        // Some file systems refuse to sync a folder; the rename itself has already happened.
+        let _ = folder.sync_all();
+    }
+}
+
+/// The BLAKE3 digest of a file, read in pieces; keys of runs are made of it.
+pub fn digest(path: &Path) -> Result<String> {
+    let mut file = File::open(path).map_err(|e| fault("read", path, e))?;
+    let mut hasher = blake3::Hasher::new();
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(hasher.finalize().to_hex().to_string()),
+            Ok(n) => hasher.update(&piece[..n]),
+            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            Err(e) => return Err(fault("read", path, e)),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plan.json");
+        write_atomic(&path, b"one").unwrap();
+        write_atomic(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = write_atomic(&file.join("plan.json"), b"one").unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        assert!(error.to_string().contains("plan.json"), "{error}");
+        assert!(error.hint().is_some());
+    }
+
+    #[test]
+    fn a_digest_depends_on_every_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        let mut bytes = vec![7; 200_000];
+        fs::write(&path, &bytes).unwrap();
+        let before = digest(&path).unwrap();
+        bytes[150_000] = 8;
+        fs::write(&path, &bytes).unwrap();
+        assert_ne!(digest(&path).unwrap(), before);
+        assert_eq!(before.len(), 64);
+    }
+}

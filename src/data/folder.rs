@@ -1,0 +1,128 @@
+//! The run folder: where its files are, and the lock that keeps a second run out.
+//!
+//! It must not know what is in the files. The lock is the operating system's, so it ends with the
+//! process however that ends; the number in the lock file only tells the user whom to ask.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::data::disk::{create_folder, fault};
+use crate::{Error, Result};
+
+/// A run folder that this process holds.
+#[derive(Debug)]
+pub struct RunFolder {
+    root: PathBuf,
+    /// Held for its lock.
+    _lock: File,
+}
+
+impl RunFolder {
+    /// Creates the folder where needed and takes its lock.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when it cannot be written, or when another run holds it.
+    pub fn open(root: &Path) -> Result<Self> {
+        create_folder(&root.join("steps"))?;
+        let path = root.join(".lock");
+        let fail = |e| fault("write", &path, e);
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(fail)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(held(root, &path)),
+            Err(TryLockError::Error(e)) => return Err(fault("lock", &path, e)),
+        }
+        lock.set_len(0).and_then(|()| lock.rewind()).map_err(fail)?;
+        writeln!(lock, "{}", std::process::id()).map_err(fail)?;
+        Ok(Self { root: root.to_owned(), _lock: lock })
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The recipe as it was run.
+    pub fn recipe(&self) -> PathBuf {
+        self.root.join("recipe.toml")
+    }
+
+    /// What was decided: rows, models, memory, keys of the steps.
+    pub fn plan(&self) -> PathBuf {
+        self.root.join("plan.json")
+    }
+
+    /// What happened, with times.
+    pub fn events(&self) -> PathBuf {
+        self.root.join("events.jsonl")
+    }
+
+    /// The journal of a step, whose name the recipe has checked to be a file name.
+    pub fn step(&self, name: &str) -> PathBuf {
+        assert!(!name.is_empty() && !name.contains(['/', '\\', '\0']), "no file name: {name:?}");
+        self.root.join("steps").join(format!("{name}.jsonl"))
+    }
+
+    /// The rows that left the flow.
+    pub fn dropped(&self) -> PathBuf {
+        self.root.join("dropped.jsonl")
+    }
+
+    /// The data set, ready to push.
+    pub fn dataset(&self) -> PathBuf {
+        self.root.join("dataset")
+    }
+
+    /// The page about the run.
+    pub fn report(&self) -> PathBuf {
+        self.root.join("report.html")
+    }
+}
+
+fn held(root: &Path, lock: &Path) -> Error {
+    let pid = std::fs::read_to_string(lock).unwrap_or_default();
+    let by = match pid.trim() {
+        "" => "another process".to_owned(),
+        pid => format!("process {pid}"),
+    };
+    Error::environment(
+        format!("the folder {} is in use by {by}", root.display()),
+        "wait for that run or stop it, or choose another folder with --out",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_run_is_refused_and_told_who_holds_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("runs/math");
+        let first = RunFolder::open(&root).unwrap();
+        let error = RunFolder::open(&root).unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        let pid = std::process::id().to_string();
+        assert!(error.to_string().contains(&format!("in use by process {pid}")), "{error}");
+        drop(first);
+        let again = RunFolder::open(&root).unwrap();
+        assert_eq!(again.step("dpo"), root.join("steps/dpo.jsonl"));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = RunFolder::open(&file.join("run")).unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        assert!(error.to_string().contains("run"), "{error}");
+    }
+}

@@ -1,0 +1,254 @@
+//! A file of lines that survives a crash: each line is appended by one write, a torn last line is
+//! cut off when the file is opened again.
+//!
+//! It must not know what a line says. `fdatasync` runs at most once a second, so a power cut costs
+//! at most the lines of the last second; a killed process costs only the line it was writing. A
+//! write that fails half way (a full disk) is taken back, so that the file always ends in a line.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::data::disk::fault;
+use crate::{Error, Result};
+
+/// Longest time between two appended lines' reaching the disk.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// Bytes looked at in one go when the end of the last whole line is sought.
+const TAIL_STEP: u64 = 1 << 16;
+
+/// An append-only file of lines, open for writing. One writer at a time: the run folder's lock.
+#[derive(Debug)]
+pub struct Lines {
+    path: PathBuf,
+    file: File,
+    /// Bytes of whole lines; the file's length unless a failed write could not be taken back.
+    len: u64,
+    synced_at: Instant,
+    dirty: bool,
+}
+
+impl Lines {
+    /// Opens or creates the file and cuts off a torn last line; says how many bytes that cost.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when the disk refuses.
+    pub fn open(path: &Path) -> Result<(Self, u64)> {
+        let fail = |e| fault("open", path, e);
+        let mut file =
+            OpenOptions::new().read(true).append(true).create(true).open(path).map_err(fail)?;
+        let found = file.metadata().map_err(fail)?.len();
+        let len = whole_lines(&mut file, found).map_err(|e| fault("read", path, e))?;
+        if len < found {
+            file.set_len(len).map_err(|e| fault("cut the torn last line of", path, e))?;
+        }
+        let lines = Self {
+            path: path.to_owned(),
+            file,
+            len,
+            synced_at: Instant::now(),
+            dirty: len < found,
+        };
+        Ok((lines, found - len))
+    }
+
+    /// Appends `line`, which ends in the only newline it has, and returns the offset of its start.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when the disk refuses; the file then ends where it ended before.
+    pub fn append(&mut self, line: &[u8]) -> Result<u64> {
+        assert_eq!(line.iter().position(|b| *b == b'\n'), line.len().checked_sub(1), "one line");
+        let start = self.len;
+        if let Err(e) = self.file.write_all(line) {
+            // If even this fails, opening the file again cuts the torn line.
+            let _ = self.file.set_len(start);
+            return Err(fault("write", &self.path, e));
+        }
+        self.len += line.len() as u64;
+        self.dirty = true;
+        if self.synced_at.elapsed() >= SYNC_EVERY {
+            self.sync()?;
+        }
+        Ok(start)
+    }
+
+    /// Puts everything appended so far on the disk; at a step's end, and before a run ends.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when the disk refuses.
+    pub fn sync(&mut self) -> Result<()> {
+        if self.dirty {
+            self.file.sync_data().map_err(|e| fault("write", &self.path, e))?;
+            self.dirty = false;
+        }
+        self.synced_at = Instant::now();
+        Ok(())
+    }
+
+    /// The line that starts at `offset`, without its newline.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when the disk refuses.
+    pub fn read_at(&mut self, offset: u64) -> Result<Vec<u8>> {
+        assert!(offset < self.len, "{offset} is no line of {}", self.path.display());
+        let mut line = Vec::new();
+        let read = self.file.seek(SeekFrom::Start(offset)).and_then(|_| {
+            BufReader::new((&mut self.file).take(self.len - offset)).read_until(b'\n', &mut line)
+        });
+        read.map_err(|e| fault("read", &self.path, e))?;
+        line.pop();
+        Ok(line)
+    }
+
+    /// Empties the file.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when the disk refuses.
+    pub fn clear(&mut self) -> Result<()> {
+        self.file.set_len(0).map_err(|e| fault("empty", &self.path, e))?;
+        self.len = 0;
+        self.dirty = true;
+        self.sync()
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Bytes up to and with the last newline among the first `len`.
+fn whole_lines(file: &mut File, len: u64) -> io::Result<u64> {
+    let mut end = len;
+    let mut piece = Vec::new();
+    while end > 0 {
+        let start = end.saturating_sub(TAIL_STEP);
+        piece.resize(usize::try_from(end - start).expect("a step fits in memory"), 0);
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut piece)?;
+        if let Some(at) = piece.iter().rposition(|b| *b == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+/// The whole lines of a file with their offsets, one in memory at a time. A missing file has none.
+///
+/// # Errors
+/// [`Error::Environment`] when the disk refuses, at once or while reading.
+pub fn read(path: &Path) -> Result<impl Iterator<Item = Result<(u64, Vec<u8>)>> + use<>> {
+    let file = match File::open(path) {
+        Ok(file) => Some(file),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Err(e) => return Err(fault("read", path, e)),
+    };
+    let mut reader = file.map(|file| BufReader::with_capacity(1 << 16, file));
+    let path = path.to_owned();
+    let mut offset = 0;
+    Ok(std::iter::from_fn(move || {
+        let mut line = Vec::new();
+        match reader.as_mut()?.read_until(b'\n', &mut line) {
+            Ok(_) if line.last() != Some(&b'\n') => None, // The end, or a torn last line.
+            Ok(n) => {
+                line.pop();
+                let start = offset;
+                offset += n as u64;
+                Some(Ok((start, line)))
+            }
+            Err(e) => {
+                reader = None;
+                Some(Err(fault("read", &path, e)))
+            }
+        }
+    }))
+}
+
+/// What to say when the `line_no`-th line (from 1) of one of our own files cannot be understood.
+pub(super) fn corrupt(path: &Path, line_no: u64, why: &str) -> Error {
+    Error::environment(
+        format!("line {line_no} of {} is damaged: {why}", path.display()),
+        "delete that line (a backup first is wise) and run the same command again: only what it \
+         held is made again",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn all(path: &Path) -> Vec<Vec<u8>> {
+        read(path).unwrap().map(|line| line.unwrap().1).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_file_cut_anywhere_reopens_to_its_whole_lines(
+            texts in prop::collection::vec("[a-z\u{e4}\u{1f600}]{0,12}", 0..8),
+            cut in 0.0..=1.0,
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("step.jsonl");
+            let whole: String = texts.iter().map(|text| format!("{text}\n")).collect();
+            let cut = (whole.len() as f64 * cut) as usize;
+            std::fs::write(&path, &whole.as_bytes()[..cut]).unwrap();
+            let kept = whole.as_bytes()[..cut].iter().filter(|b| **b == b'\n').count();
+
+            let (mut lines, _) = Lines::open(&path).unwrap();
+            prop_assert_eq!(all(&path).len(), kept);
+            let at = lines.append(b"next\n").unwrap();
+            prop_assert_eq!(lines.read_at(at).unwrap(), b"next");
+            let mut want: Vec<Vec<u8>> =
+                texts[..kept].iter().map(|text| text.clone().into_bytes()).collect();
+            want.push(b"next".to_vec());
+            prop_assert_eq!(all(&path), want);
+        }
+    }
+
+    #[test]
+    fn a_torn_line_longer_than_a_step_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("step.jsonl");
+        std::fs::write(&path, format!("whole\n{}", "x".repeat(300_000))).unwrap();
+        let (mut lines, lost) = Lines::open(&path).unwrap();
+        assert_eq!(lost, 300_000);
+        lines.append(b"more\n").unwrap();
+        lines.sync().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"whole\nmore\n");
+    }
+
+    #[test]
+    fn lines_are_read_at_their_offsets_between_appends() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut lines, _) = Lines::open(&folder.path().join("step.jsonl")).unwrap();
+        let first = lines.append(b"first\n").unwrap();
+        let second = lines.append(b"second\n").unwrap();
+        assert_eq!(lines.read_at(first).unwrap(), b"first");
+        assert_eq!(lines.read_at(second).unwrap(), b"second");
+        let third = lines.append(b"third\n").unwrap();
+        assert_eq!(lines.read_at(third).unwrap(), b"third");
+        lines.clear().unwrap();
+        assert_eq!(lines.append(b"anew\n").unwrap(), 0);
+        assert_eq!(all(lines.path()), [b"anew"]);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_is_told_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("step.jsonl");
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let (mut lines, _) = Lines::open(&path).unwrap();
+        let error = lines.append(b"row\n").unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        assert!(error.to_string().contains("the disk is full"), "{error}");
+        assert!(error.hint().unwrap().contains("finished rows are kept"));
+    }
+}

@@ -1,0 +1,251 @@
+//! Rows of a local file: `.jsonl`, `.json` (an array of objects), `.csv` and `.parquet`.
+//!
+//! Files are streamed, so memory does not grow with them. A record that cannot be read is handed
+//! on with its reason and costs nothing else; only a file that is missing, empty or of another
+//! kind is an error. It must not know the step that asks or the run that it is part of.
+
+mod arrow_cells;
+mod csv;
+mod json;
+mod parquet;
+mod path;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+
+use crate::data::disk::fault;
+use crate::data::dropped::Dropped;
+use crate::data::journal::strip_bookkeeping;
+use crate::data::row::{Columns, Roots, Row, RowId};
+use crate::{Error, Result};
+
+pub use path::ColumnPath;
+
+/// Most bytes of one record. A longer one is passed over without being held in memory: a prompt
+/// of 8 MiB fits no model, and a file without line ends must not fill the machine.
+pub const N_RECORD_BYTES_MAX: usize = 8 << 20;
+
+/// Records whose columns [`columns`] looks at.
+const N_PEEKED: usize = 64;
+
+/// What to read.
+#[derive(Debug, Clone, Default)]
+pub struct FileSource {
+    /// The file; its extension says what it is.
+    pub path: PathBuf,
+    /// Most rows to read; records that cannot be read do not count.
+    pub num_examples: Option<usize>,
+    /// Columns to add: a new name for a column or for a path in one, such as `turns[0]`. A column
+    /// that already has the new name is replaced.
+    pub columns: BTreeMap<String, String>,
+}
+
+/// One record of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    /// A row with its root id.
+    Row(Row),
+    /// Not a row.
+    Bad(BadRecord),
+}
+
+/// A record that is no row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BadRecord {
+    /// An id made of the file's name and the record's number.
+    pub id: RowId,
+    /// What is wrong, in words that are the same for every record with this fault.
+    pub fault: Fault,
+}
+
+/// What is wrong with a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// In words that are the same for every record with this fault.
+    pub reason: String,
+    /// The particulars: its place, what was found.
+    pub detail: String,
+}
+
+impl Fault {
+    fn new(reason: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { reason: reason.into(), detail: detail.into() }
+    }
+}
+
+impl BadRecord {
+    /// The line of `dropped.jsonl` for it.
+    pub fn into_dropped(self, step: &str) -> Dropped {
+        Dropped {
+            row: self.id,
+            step: step.to_owned(),
+            reason: self.fault.reason,
+            detail: Some(self.fault.detail),
+            columns: Columns::new(),
+        }
+    }
+}
+
+/// A record as a format's reader gives it.
+struct RawRecord {
+    /// Its place, such as `line 17`.
+    place: String,
+    columns: Result<Columns, Fault>,
+}
+
+type RawRecords = Box<dyn Iterator<Item = Result<RawRecord>> + Send>;
+
+/// The records of a file, in its order.
+pub struct Reader {
+    path: PathBuf,
+    records: RawRecords,
+    paths: Vec<(String, ColumnPath)>,
+    roots: Roots,
+    n_rows_left: usize,
+    n_records: u64,
+    ended: bool,
+}
+
+/// Opens a file.
+///
+/// # Errors
+/// [`Error::Environment`] when it is missing, a folder, empty or damaged as a whole;
+/// [`Error::Usage`] when its kind is not known or a path in `columns` cannot be understood.
+pub fn open(source: &FileSource) -> Result<Reader> {
+    let path = source.path.as_path();
+    let paths = source.columns.iter().map(|(name, text)| {
+        let path = ColumnPath::parse(text).map_err(|what| Error::Usage {
+            what: format!("columns.{name} = \"{text}\": {what}"),
+            hint: "write a column or a path in one, such as turns[0] or answer.text".into(),
+        });
+        Ok((name.clone(), path?))
+    });
+    Ok(Reader {
+        paths: paths.collect::<Result<_>>()?,
+        records: open_records(path)?,
+        path: path.to_owned(),
+        roots: Roots::default(),
+        n_rows_left: source.num_examples.unwrap_or(usize::MAX),
+        n_records: 0,
+        ended: false,
+    })
+}
+
+/// The columns that the first rows of a file have, in the order in which they turn up, with those
+/// that the source adds: what a recipe can be checked against before it runs.
+///
+/// # Errors
+/// As [`open`] and as reading does.
+pub fn columns(source: &FileSource) -> Result<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    for record in open(source)?.take(N_PEEKED) {
+        if let Record::Row(row) = record? {
+            for name in row.columns.keys() {
+                if !names.contains(name) {
+                    names.push(name.clone());
+                }
+            }
+        }
+    }
+    Ok(names)
+}
+
+fn open_records(path: &Path) -> Result<RawRecords> {
+    let file = File::open(path).map_err(|e| fault("read", path, e))?;
+    let meta = file.metadata().map_err(|e| fault("read", path, e))?;
+    if meta.is_dir() {
+        return Err(Error::environment(
+            format!("{} is a folder, not a file", path.display()),
+            "name one .jsonl, .json, .csv or .parquet file in it",
+        ));
+    }
+    if meta.len() == 0 {
+        return Err(empty(path));
+    }
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
+    match extension.as_str() {
+        "jsonl" | "ndjson" => Ok(json::lines(path, open_text(path, file)?)),
+        "json" => json::array(path, open_text(path, file)?),
+        "csv" => csv::records(path, open_text(path, file)?),
+        "parquet" => parquet::records(path, file),
+        _ => Err(Error::Usage {
+            what: format!("cannot tell what {} is from its name", path.display()),
+            hint: "use a file that ends in .jsonl, .json, .csv or .parquet".into(),
+        }),
+    }
+}
+
+/// A text file after its byte order mark, if it has one.
+fn open_text(path: &Path, file: File) -> Result<BufReader<File>> {
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let head = reader.fill_buf().map_err(|e| fault("read", path, e))?;
+    if head.starts_with(b"\xef\xbb\xbf") {
+        reader.consume(3);
+    }
+    Ok(reader)
+}
+
+fn empty(path: &Path) -> Error {
+    Error::environment(
+        format!("{} holds no rows", path.display()),
+        "check that this is the file you mean and that it was written to its end",
+    )
+}
+
+impl Iterator for Reader {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended || self.n_rows_left == 0 {
+            return None;
+        }
+        match self.records.next() {
+            Some(Ok(raw)) => {
+                self.n_records += 1;
+                Some(Ok(self.record(raw)))
+            }
+            Some(Err(e)) => {
+                self.ended = true;
+                Some(Err(e))
+            }
+            None => {
+                self.ended = true;
+                (self.n_records == 0).then(|| Err(empty(&self.path)))
+            }
+        }
+    }
+}
+
+impl Reader {
+    fn record(&mut self, raw: RawRecord) -> Record {
+        match raw.columns.and_then(|columns| self.with_paths(columns)) {
+            Ok(columns) => {
+                self.n_rows_left -= 1;
+                Record::Row(self.roots.row(columns))
+            }
+            Err(Fault { reason, detail }) => {
+                let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+                let id = RowId::unreadable(&name, self.n_records);
+                let detail = [raw.place, detail].join(": ");
+                Record::Bad(BadRecord { id, fault: Fault { reason, detail } })
+            }
+        }
+    }
+
+    fn with_paths(&self, mut columns: Columns) -> Result<Columns, Fault> {
+        strip_bookkeeping(&mut columns)
+            .map_err(|reason| Fault::new(reason, "it names the rows of a run"))?;
+        let found = self
+            .paths
+            .iter()
+            .map(|(name, path)| path.resolve(&columns).map(|value| (name.clone(), value.clone())));
+        let found: Vec<_> = found.collect::<Result<_, _>>()?;
+        columns.extend(found);
+        Ok(columns)
+    }
+}
+
+#[cfg(test)]
+mod tests;
