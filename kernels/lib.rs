@@ -20,4 +20,11 @@
 //! | `n` | blocks of a pool |
 //! | `v` | vocabulary size |
 
+pub mod kv_write;
 pub mod paged;
+pub mod paged_attention;
+pub mod rope;
+pub mod sample;
+pub mod shape;
+
+mod host;

@@ -4,7 +4,11 @@
 //! batch is plain host memory, built by the engine and uploaded once per forward, so that every
 //! op reads the same indices. Nothing here decides who runs: that is the scheduler's work.
 
+use std::sync::OnceLock;
+
 use candle_core::{DType, Device, Result, Tensor};
+
+use crate::paged_attention::portable::Gather;
 
 /// Tokens in one block. 32 is what candle's paged flash attention asks for on CUDA, and one
 /// layout on all devices keeps one engine.
@@ -49,6 +53,72 @@ impl Batch {
     pub fn table(&self, j: usize) -> &[u32] {
         let n_blocks = (self.contexts[j] as usize).div_ceil(BLOCK);
         &self.tables[j * self.table_width..][..n_blocks]
+    }
+}
+
+/// A batch whose indices also lie on the model's device: what every op of a forward takes.
+///
+/// CPU paths read the host vectors of `host`; the others read the tensors. All of it is uploaded
+/// once a forward and shared by its layers.
+#[derive(Debug)]
+pub struct BatchOn<'a> {
+    /// The same indices in host memory.
+    pub host: &'a Batch,
+    /// `[t]` u32 token ids.
+    pub tokens: Tensor,
+    /// `[t]` u32 slots.
+    pub slots: Tensor,
+    /// `[s]` u32 rows whose logits are wanted.
+    pub sample_rows: Tensor,
+    /// What portable attention gathers by; made by the first layer that asks.
+    pub(crate) gather: OnceLock<Gather>,
+}
+
+impl Batch {
+    /// Copies the indices to `device`, once for all layers of a forward.
+    ///
+    /// # Errors
+    /// When the device refuses the memory.
+    ///
+    /// # Panics
+    /// When the vectors' lengths do not fit one another: that is our own fault, and no op looks
+    /// again.
+    pub fn upload(&self, device: &Device) -> Result<BatchOn<'_>> {
+        self.assert_consistent();
+        let upload = |indices: &[u32]| Tensor::from_slice(indices, indices.len(), device);
+        Ok(BatchOn {
+            host: self,
+            tokens: upload(&self.tokens)?,
+            slots: upload(&self.slots)?,
+            sample_rows: upload(&self.sample_rows)?,
+            gather: OnceLock::new(),
+        })
+    }
+
+    /// Rows of sequence `j`.
+    pub fn rows(&self, j: usize) -> std::ops::Range<usize> {
+        self.starts[j] as usize..self.starts[j + 1] as usize
+    }
+
+    fn assert_consistent(&self) {
+        let (t, b) = (self.n_tokens(), self.n_sequences());
+        assert_eq!(self.positions.len(), t, "positions");
+        assert_eq!(self.slots.len(), t, "slots");
+        assert_eq!(self.starts.len(), b + 1, "starts");
+        assert_eq!(self.tables.len(), b * self.table_width, "tables");
+        assert_eq!(
+            self.starts.last().map(|&end| end as usize),
+            Some(t),
+            "end of the last sequence"
+        );
+        assert!(self.sample_rows.iter().all(|&row| (row as usize) < t), "sample rows");
+        for j in 0..b {
+            assert!(self.starts[j] < self.starts[j + 1], "sequence {j} has no row");
+            let n_blocks = (self.contexts[j] as usize).div_ceil(BLOCK);
+            assert!(n_blocks <= self.table_width, "context of sequence {j}");
+            let beyond = self.rows(j).find(|&row| self.positions[row] >= self.contexts[j]);
+            assert_eq!(beyond, None, "row of sequence {j} beyond its context");
+        }
     }
 }
 

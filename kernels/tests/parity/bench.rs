@@ -1,0 +1,112 @@
+//! What the parity tests stand on: where an op runs, and the numbers it is given.
+
+use candle_core::{DType, Device, Tensor};
+use stillroom_kernels::sample::philox::{Philox, Purpose};
+
+/// A path under test.
+#[derive(Debug, Clone)]
+pub(crate) struct Path {
+    pub(crate) device: Device,
+    /// Calls the portable path by name instead of the op's own choice.
+    pub(crate) portable: bool,
+}
+
+impl Path {
+    pub(crate) fn fast(device: Device) -> Self {
+        Self { device, portable: false }
+    }
+
+    pub(crate) fn portable() -> Self {
+        Self { device: Device::Cpu, portable: true }
+    }
+
+    /// The types that the path must take.
+    pub(crate) fn dtypes(&self) -> &'static [DType] {
+        &[DType::F32, DType::F16, DType::BF16]
+    }
+
+    /// Puts `data` where the path runs, rounded to `dtype`, and gives back what it was rounded to.
+    pub(crate) fn put(&self, data: &[f32], dims: &[usize], dtype: DType) -> (Tensor, Vec<f32>) {
+        let tensor = Tensor::from_slice(data, dims, &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
+        let rounded = tensor.to_dtype(DType::F32).unwrap().flatten_all().unwrap();
+        (tensor.to_device(&self.device).unwrap(), rounded.to_vec1().unwrap())
+    }
+}
+
+/// Makes a test of `$body` for each path.
+macro_rules! devices {
+    ($name:ident, $body:expr) => {
+        mod $name {
+            use super::*;
+            use $crate::bench::Path;
+
+            #[test]
+            fn cpu() {
+                $body(&Path::fast(candle_core::Device::Cpu));
+            }
+
+            #[test]
+            fn portable() {
+                $body(&Path::portable());
+            }
+
+            #[cfg(feature = "cuda")]
+            #[test]
+            fn cuda() {
+                match candle_core::Device::new_cuda_with_stream(0) {
+                    Ok(device) => $body(&Path::fast(device)),
+                    Err(error) => eprintln!("no CUDA device here: {error}"),
+                }
+            }
+
+            #[cfg(feature = "metal")]
+            #[test]
+            fn metal() {
+                match candle_core::Device::new_metal(0) {
+                    Ok(device) => $body(&Path::fast(device)),
+                    Err(error) => eprintln!("no Metal device here: {error}"),
+                }
+            }
+        }
+    };
+}
+pub(crate) use devices;
+
+/// Seeded numbers.
+pub(crate) struct Noise {
+    stream: Philox,
+    drawn: u64,
+}
+
+impl Noise {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { stream: Philox::new(seed), drawn: 0 }
+    }
+
+    pub(crate) fn unit(&mut self) -> f64 {
+        self.drawn += 1;
+        self.stream.uniform(self.drawn, Purpose::Weights)
+    }
+
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        (self.unit() * limit as f64) as usize
+    }
+
+    /// Numbers in -1..1, of which about one in a hundred is an outlier up to 20.
+    pub(crate) fn spiky(&mut self, len: usize) -> Vec<f32> {
+        let mut number = || {
+            let outlier = if self.unit() < 0.01 { 20.0 } else { 1.0 };
+            (outlier * (2.0 * self.unit() - 1.0)) as f32
+        };
+        (0..len).map(|_| number()).collect()
+    }
+
+    /// The numbers below `len` in a random order.
+    pub(crate) fn shuffled(&mut self, len: usize) -> Vec<u32> {
+        let mut numbers: Vec<u32> = (0..len as u32).collect();
+        for last in (1..len).rev() {
+            numbers.swap(last, self.below(last + 1));
+        }
+        numbers
+    }
+}

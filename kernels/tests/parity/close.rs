@@ -1,0 +1,38 @@
+//! How near a result must come to the reference, by the type it was computed in.
+//!
+//! One place for all tolerances, so that none is widened in passing.
+
+use candle_core::{DType, Tensor};
+
+/// The largest gap allowed between a result and the reference.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Close {
+    absolute: f32,
+    relative: f32,
+}
+
+impl Close {
+    /// The gap for results stored as `dtype`: a few units of its last place, and in f32 what sums
+    /// of a few thousand terms may round away.
+    pub(crate) fn of(dtype: DType) -> Self {
+        match dtype {
+            DType::F32 => Self { absolute: 2e-5, relative: 2e-5 },
+            DType::F16 => Self { absolute: 2e-3, relative: 2e-3 },
+            DType::BF16 => Self { absolute: 1.6e-2, relative: 1.6e-2 },
+            other => panic!("no tolerance for {other:?}"),
+        }
+    }
+
+    /// Asserts that `found` has `dims` and comes near `wanted`, element by element.
+    pub(crate) fn assert(self, what: &str, found: &Tensor, dims: &[usize], wanted: &[f32]) {
+        assert_eq!(found.dims(), dims, "{what}");
+        let found = found.flatten_all().unwrap().to_dtype(DType::F32).unwrap();
+        let found = found.to_vec1::<f32>().unwrap();
+        let scale = wanted.iter().fold(0.0f32, |scale, x| scale.max(x.abs()));
+        for (at, (found, wanted)) in found.iter().zip(wanted).enumerate() {
+            let gap = (found - wanted).abs();
+            let allowed = self.absolute + self.relative * scale;
+            assert!(gap <= allowed, "{what}: {found} at {at}, wanted {wanted} within {allowed}");
+        }
+    }
+}
