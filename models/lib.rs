@@ -3,6 +3,10 @@
 //! This crate knows no queue, no text and no judge, and reads no clock, no environment and no
 //! stdout. Only the loader touches files.
 
+pub mod config;
+pub mod error;
+pub mod stored;
+
 use candle_core::{Result, Tensor};
 use stillroom_kernels::paged::{Batch, KvPool, KvShape};
 
