@@ -6,6 +6,7 @@
 pub mod config;
 pub mod error;
 pub mod stored;
+pub mod tiny;
 
 use candle_core::{Result, Tensor};
 use stillroom_kernels::paged::{Batch, KvPool, KvShape};

@@ -1,0 +1,172 @@
+//! The shapes that have a name: small ones for tests and examples, larger ones for benches.
+//!
+//! A shape is a configuration, a storage format and a number of shards; the seed is the caller's.
+
+use crate::config::{Architecture, Experts, ModelConfig, Rope, RopeScaling};
+use crate::stored::Stored;
+
+/// What a seeded checkpoint looks like. The fields may be changed before it is written; the name
+/// is part of the key of the weights, so that `judge` differs from `llama` under one seed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shape {
+    /// Names the checkpoint and its random stream.
+    pub name: String,
+    /// Sizes; `bos`, `eos` and `dtype` are replaced by what is written.
+    pub config: ModelConfig,
+    /// Format of the weights on disk.
+    pub stored: Stored,
+    /// Files that the weights are spread over.
+    pub n_shards: usize,
+}
+
+/// Names and what they are for, in the order in which errors list them.
+const NAMES: [(&str, &str); 8] = [
+    ("llama", "2 layers of 64, the generator of tests and examples"),
+    ("judge", "the same shape with other weights"),
+    ("mistral", "2 layers of 64 and a sliding window of 24 tokens"),
+    ("mixtral", "2 layers of 64 with 4 experts, 2 of them per token"),
+    ("llama-160m", "12 layers of 768, f32: the yardstick of the benches"),
+    ("llama-1b", "16 layers of 2048, bf16, tied: the shape of Llama 3.2 1B"),
+    ("mixtral-small", "12 layers of 512 with 8 experts, 2 of them per token: 307 M"),
+    ("llama-wide", "2 layers of 256, rows long enough for q4_k"),
+];
+
+impl Shape {
+    /// The shape of this name, if there is one.
+    pub fn named(name: &str) -> Option<Self> {
+        let shape = match name {
+            "llama" | "judge" => tiny(Architecture::Llama),
+            "mistral" => tiny(Architecture::Mistral),
+            "mixtral" => tiny(Architecture::Mixtral),
+            "llama-wide" => wide(),
+            "llama-160m" => llama_160m(),
+            "llama-1b" => llama_1b(),
+            "mixtral-small" => mixtral_small(),
+            _ => return None,
+        };
+        Some(Self { name: name.to_owned(), ..shape })
+    }
+
+    /// Every name with a line about it.
+    pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+        NAMES.into_iter()
+    }
+}
+
+fn tiny(architecture: Architecture) -> Shape {
+    let is_mixtral = architecture == Architecture::Mixtral;
+    Shape {
+        name: String::new(),
+        config: ModelConfig {
+            architecture,
+            vocab_size: 1024,
+            hidden_size: 64,
+            intermediate_size: if is_mixtral { 96 } else { 192 },
+            n_layers: 2,
+            n_heads: 4,
+            n_kv_heads: 2,
+            head_dim: 16,
+            norm_eps: 1e-5,
+            rope: Rope { theta: 10_000.0, scaling: RopeScaling::Plain },
+            max_context: 8192,
+            sliding_window: (architecture == Architecture::Mistral).then_some(24),
+            tied: false,
+            experts: is_mixtral.then_some(Experts { n: 4, n_per_token: 2 }),
+            bos: None,
+            eos: Vec::new(),
+            dtype: None,
+        },
+        stored: Stored::Bf16,
+        n_shards: 2,
+    }
+}
+
+fn wide() -> Shape {
+    let shape = tiny(Architecture::Llama);
+    let config = ModelConfig {
+        hidden_size: 256,
+        intermediate_size: 512,
+        head_dim: 64,
+        tied: true,
+        ..shape.config
+    };
+    Shape { config, ..shape }
+}
+
+fn llama_160m() -> Shape {
+    let shape = tiny(Architecture::Llama);
+    let config = ModelConfig {
+        vocab_size: 32_768,
+        hidden_size: 768,
+        intermediate_size: 3072,
+        n_layers: 12,
+        n_heads: 12,
+        n_kv_heads: 4,
+        head_dim: 64,
+        ..shape.config
+    };
+    Shape { config, stored: Stored::F32, ..shape }
+}
+
+fn llama_1b() -> Shape {
+    let shape = tiny(Architecture::Llama);
+    let config = ModelConfig {
+        vocab_size: 128_256,
+        hidden_size: 2048,
+        intermediate_size: 8192,
+        n_layers: 16,
+        n_heads: 32,
+        n_kv_heads: 8,
+        head_dim: 64,
+        rope: Rope {
+            theta: 500_000.0,
+            scaling: RopeScaling::Llama3 {
+                factor: 32.0,
+                low_freq_factor: 1.0,
+                high_freq_factor: 4.0,
+                original_context: 8192,
+            },
+        },
+        max_context: 131_072,
+        tied: true,
+        ..shape.config
+    };
+    Shape { config, n_shards: 3, ..shape }
+}
+
+fn mixtral_small() -> Shape {
+    let shape = tiny(Architecture::Mixtral);
+    let config = ModelConfig {
+        vocab_size: 32_000,
+        hidden_size: 512,
+        intermediate_size: 1792,
+        n_layers: 12,
+        n_heads: 8,
+        n_kv_heads: 4,
+        head_dim: 64,
+        experts: Some(Experts { n: 8, n_per_token: 2 }),
+        ..shape.config
+    };
+    Shape { config, n_shards: 3, ..shape }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_listed_name_is_a_shape() {
+        for (name, _) in Shape::names() {
+            assert!(Shape::named(name).is_some(), "{name}");
+        }
+        assert_eq!(Shape::named("llama-7b"), None);
+    }
+
+    #[test]
+    fn bench_shapes_have_the_sizes_they_are_named_for() {
+        let millions = |name| Shape::named(name).map(|s| s.config.n_params() / 1_000_000);
+        assert_eq!(millions("llama-160m"), Some(154));
+        assert_eq!(millions("llama-1b"), Some(1235));
+        assert_eq!(millions("mixtral-small"), Some(306));
+    }
+}
