@@ -20,7 +20,9 @@
 //! | `n` | blocks of a pool |
 //! | `v` | vocabulary size |
 
+pub mod embed;
 pub mod kv_write;
+pub mod linear;
 pub mod paged;
 pub mod paged_attention;
 pub mod rope;
