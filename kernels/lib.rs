@@ -25,8 +25,11 @@ pub mod kv_write;
 pub mod linear;
 pub mod paged;
 pub mod paged_attention;
+pub mod rms_norm;
 pub mod rope;
 pub mod sample;
 pub mod shape;
+pub mod silu_mul;
 
 mod host;
+mod split;
