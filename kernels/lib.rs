@@ -23,6 +23,7 @@
 pub mod embed;
 pub mod kv_write;
 pub mod linear;
+pub mod moe;
 pub mod paged;
 pub mod paged_attention;
 pub mod rms_norm;

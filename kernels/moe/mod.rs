@@ -1,0 +1,59 @@
+//! `moe`: a mixture of expert MLPs (Mixtral: Jiang et al. 2024). Each token is sent to the `k`
+//! experts that the router likes best, and gets the sum of their outputs weighted by the router.
+//!
+//! ```text
+//! p = softmax(logits[t, e])  in f32         top = k largest of p, ties to the lower index
+//! w = p[top] / sum(p[top])                  y = sum over top, best first: w * down(silu_mul(gate_up(x)))
+//! ```
+//!
+//! On CPU (`cpu.rs`) rows are sorted by expert and each expert multiplies its own rows once. The
+//! portable path never brings the routing to the host, at the price told in `portable.rs`; a
+//! grouped product of our own will sit in `cuda.rs` and `kernel.cu`. Must not know layers.
+
+mod cpu;
+pub mod portable;
+pub mod reference;
+mod route;
+
+pub use route::{Routing, route};
+
+use crate::linear::Linear;
+use crate::shape::Shapes;
+use candle_core::{DType, Device, Result, Tensor, bail};
+
+/// One expert: an MLP `h -> i -> h`.
+#[derive(Debug, Clone)]
+pub struct Expert {
+    /// `[2i, h]`: gate and up, one below the other.
+    pub gate_up: Linear,
+    /// `[h, i]`.
+    pub down: Linear,
+}
+
+impl Expert {
+    /// `x [t, h]` to `[t, h]`.
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.down.forward(&crate::silu_mul::silu_mul(&self.gate_up.forward(x)?)?)
+    }
+}
+
+/// `x [t, h]` and the router's `logits [t, e]` to `[t, h]`, with `top_k` experts a token.
+///
+/// # Errors
+/// When the shapes clash or `top_k` is not within `1..=e`.
+pub fn moe(x: &Tensor, logits: &Tensor, experts: &[Expert], top_k: usize) -> Result<Tensor> {
+    let mut shapes = Shapes::of("moe");
+    shapes.bind("e", experts.len(), "the experts")?;
+    shapes.expect("x", x, ["t", "h"])?;
+    let [_, e] = shapes.expect("logits", logits, ["t", "e"])?;
+    if top_k == 0 || top_k > e {
+        bail!("moe: {top_k} experts a token of {e}")
+    }
+    match x.device() {
+        Device::Cpu => {
+            shapes.expect_dtype("x", x, &[DType::F32])?;
+            cpu::moe(x, logits, experts, top_k)
+        }
+        Device::Cuda(_) | Device::Metal(_) => portable::moe(x, logits, experts, top_k),
+    }
+}
