@@ -3,4 +3,13 @@
 //! It must not know the engine, models or files other than a tokenizer's own.
 
 pub mod chat;
+pub mod detok;
 pub mod guides;
+mod json;
+mod pieces;
+pub mod stop;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+pub mod tokenizer;

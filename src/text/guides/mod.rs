@@ -2,6 +2,17 @@
 //!
 //! What is here is text; the engine's `Guide` is implemented in `llm`, which knows both rooms.
 
+mod end_mark;
+pub mod grammar;
+pub mod script;
+#[cfg(test)]
+mod tests;
+
+pub use grammar::GrammarError;
+pub use script::ScriptError;
+
+use super::tokenizer::Tokenizer;
+
 /// A grammar in one of three notations.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Grammar {
@@ -34,4 +45,14 @@ pub enum Segment {
         /// The text that ends it early, usually a line break.
         until: String,
     },
+}
+
+impl AnswerTemplate {
+    /// Most tokens that an answer of this form takes in a vocabulary.
+    ///
+    /// # Errors
+    /// When the template is malformed, or does not fit the vocabulary.
+    pub fn n_tokens_max(&self, tokenizer: &Tokenizer) -> Result<usize, ScriptError> {
+        script::Script::new(self, tokenizer, &[]).map(|script| script.n_tokens_max())
+    }
 }
