@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::data::row::Columns;
 
@@ -31,25 +31,18 @@ pub struct Recipe {
 }
 
 /// Where a model comes from and how it is held.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelSpec {
     /// `tiny:SHAPE`, a folder, or a Hub repository `org/name`.
     pub source: String,
     /// Branch, tag or commit of a Hub repository.
-    #[serde(default = "main_revision")]
     pub revision: String,
     /// How the weights are held.
-    #[serde(default)]
     pub quantize: Quantize,
 }
 
-fn main_revision() -> String {
-    "main".to_owned()
-}
-
 /// How weights are held in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quantize {
     /// As stored (on CPU, half precision is widened to f32).
@@ -64,7 +57,7 @@ pub enum Quantize {
 }
 
 /// One step of the flow.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type")]
 pub enum Step {
     /// Rows written in the recipe.
@@ -80,7 +73,6 @@ pub enum Step {
     /// An answer to an instruction.
     TextGeneration(TextGeneration),
     /// Branches joined by row identity.
-    #[serde(alias = "CombineColumns")]
     GroupColumns(GroupColumns),
     /// A judge's ratings of several answers.
     UltraFeedback(UltraFeedback),
@@ -89,67 +81,49 @@ pub enum Step {
 }
 
 /// Parameters of [`Step::LoadDataFromDicts`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LoadDataFromDicts {
     /// The rows.
     pub data: Vec<Columns>,
 }
 
 /// Parameters of [`Step::LoadDataFromFileSystem`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LoadDataFromFileSystem {
     /// A `.jsonl`, `.json`, `.csv` or `.parquet` file. Relative to the recipe when the recipe
     /// names it, to the working folder when `--set` does.
     pub path: PathBuf,
     /// Most rows to read; all when absent.
-    #[serde(default)]
     pub num_examples: Option<usize>,
     /// Ours: new column name to a column or a path in one, such as `turns[0]`. When absent or
     /// empty, all columns are kept as they are; otherwise the named ones are added to them.
-    #[serde(default)]
     pub columns: BTreeMap<String, String>,
 }
 
 /// Parameters of [`Step::SelfInstruct`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SelfInstruct {
     /// Name of the model.
     pub model: String,
     /// Instructions asked for, and most that are kept.
-    #[serde(default = "five")]
     pub num_instructions: usize,
     /// What good instructions are like; our own sentences when absent.
-    #[serde(default)]
     pub criteria_for_query_generation: Option<String>,
     /// What the instructions are for.
-    #[serde(default = "ai_assistant")]
     pub application_description: String,
     /// How tokens are drawn.
-    #[serde(default)]
     pub generation: Generation,
 }
 
-fn five() -> usize {
-    5
-}
-
-fn ai_assistant() -> String {
-    "AI assistant".to_owned()
-}
-
 /// Parameters of [`Step::ExpandColumns`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ExpandColumns {
     /// Columns to expand, with the names that their items get.
     pub columns: ColumnNames,
 }
 
 /// A list of columns, or a table of old names to new ones.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ColumnNames {
     /// Names kept.
@@ -159,104 +133,65 @@ pub enum ColumnNames {
 }
 
 /// Parameters of [`Step::KeepColumns`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KeepColumns {
     /// Columns to keep, in this order.
     pub columns: Vec<String>,
 }
 
 /// Parameters of [`Step::TextGeneration`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TextGeneration {
     /// Name of the model.
     pub model: String,
     /// System prompt of rows that bring none of their own.
-    #[serde(default)]
     pub system_prompt: Option<String>,
     /// Template of the user's turn over the columns of the row.
-    #[serde(default = "instruction_template")]
     pub template: String,
     /// Columns that the template uses.
-    #[serde(default = "instruction_column")]
     pub columns: Vec<String>,
     /// Answers per row: as many rows, or one row of lists when grouped.
-    #[serde(default = "one")]
     pub num_generations: usize,
     /// Keep the answers of one row in one row.
-    #[serde(default)]
     pub group_generations: bool,
     /// How tokens are drawn.
-    #[serde(default)]
     pub generation: Generation,
 }
 
-fn instruction_template() -> String {
-    "{{ instruction }}".to_owned()
-}
-
-fn instruction_column() -> Vec<String> {
-    vec!["instruction".to_owned()]
-}
-
-fn one() -> usize {
-    1
-}
-
 /// Parameters of [`Step::GroupColumns`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GroupColumns {
     /// Columns gathered into lists, over all branches.
     pub columns: Vec<String>,
     /// Names of the lists; `grouped_<column>` when absent.
-    #[serde(default)]
     pub output_columns: Option<Vec<String>>,
     /// Ours: fewest answers that make a group; all of them when absent.
-    #[serde(default)]
     pub min_generations: Option<usize>,
 }
 
 /// Parameters of [`Step::UltraFeedback`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct UltraFeedback {
     /// Name of the judge.
     pub model: String,
     /// What is rated.
-    #[serde(default)]
     pub aspect: Aspect,
     /// Ours: where each rating's reason stands.
-    #[serde(default)]
     pub rationale: Rationale,
     /// Ours: most tokens of one rationale; the answer's worst case must fit `max_new_tokens`.
-    #[serde(default = "rationale_tokens")]
     pub max_rationale_tokens: usize,
     /// Ours: which rating becomes `ratings`.
-    #[serde(default)]
     pub score: Score,
     /// Ours: orders of presentation whose probabilities are averaged.
-    #[serde(default)]
     pub orders: Orders,
     /// Ours: a file whose text replaces the rubric of the aspect.
-    #[serde(default)]
     pub rubric: Option<PathBuf>,
     /// How tokens are drawn.
-    #[serde(default = "judge_generation")]
     pub generation: Generation,
 }
 
-fn rationale_tokens() -> usize {
-    64
-}
-
-fn judge_generation() -> Generation {
-    Generation { max_new_tokens: 1024, temperature: 0.0, ..Generation::default() }
-}
-
 /// What an UltraFeedback judge rates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Aspect {
     /// Everything in one rating.
@@ -273,7 +208,7 @@ pub enum Aspect {
 }
 
 /// Where a rating's reason stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rationale {
     /// The rating is read first, so that the reason cannot narrow its distribution.
@@ -286,7 +221,7 @@ pub enum Rationale {
 }
 
 /// Which rating counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Score {
     /// The mean over the allowed digits.
@@ -297,8 +232,8 @@ pub enum Score {
 }
 
 /// How many orders of presentation are judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(try_from = "toml::Value", into = "toml::Value")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(into = "toml::Value")]
 pub enum Orders {
     /// As the flow gives them.
     #[default]
@@ -307,19 +242,6 @@ pub enum Orders {
     Two,
     /// Every rotation.
     All,
-}
-
-impl TryFrom<toml::Value> for Orders {
-    type Error = String;
-
-    fn try_from(value: toml::Value) -> Result<Self, Self::Error> {
-        match value {
-            toml::Value::Integer(1) => Ok(Self::One),
-            toml::Value::Integer(2) => Ok(Self::Two),
-            toml::Value::String(word) if word == "all" => Ok(Self::All),
-            other => Err(format!("orders is 1, 2 or \"all\", not {other}")),
-        }
-    }
 }
 
 impl From<Orders> for toml::Value {
@@ -333,13 +255,11 @@ impl From<Orders> for toml::Value {
 }
 
 /// Parameters of [`Step::FormatTextGenerationDPO`]; it has none.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct FormatTextGenerationDpo {}
 
 /// How tokens are drawn: distilabel's `generation_kwargs`, plus what our engine adds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Generation {
     /// Most tokens of an answer.
     pub max_new_tokens: usize,
@@ -368,7 +288,7 @@ pub struct Generation {
 }
 
 /// A grammar in one of three notations.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Grammar {
     /// A regular expression.
