@@ -43,7 +43,7 @@ pub(super) fn lines(path: &Path, mut reader: impl BufRead + Send + 'static) -> R
 /// One record for each value of the array that the file is. A file that begins with `{` is read
 /// as JSON Lines, which many give this extension.
 pub(super) fn array(path: &Path, reader: impl BufRead + Send + 'static) -> Result<RawRecords> {
-    let mut items = Items { reader, n_cut: 0 };
+    let mut items = Items { reader, n_cut: 0, ended: false };
     match items.peek_solid().map_err(|e| fault("read", path, e))? {
         Some(b'[') => items.reader.consume(1),
         Some(b'{') => return Ok(lines(path, items.reader)),
@@ -56,22 +56,19 @@ pub(super) fn array(path: &Path, reader: impl BufRead + Send + 'static) -> Resul
     }
     let path = path.to_owned();
     let mut buffer = Vec::new();
-    Ok(Box::new(
-        std::iter::from_fn(move || {
-            let place = |n| format!("record {n}");
-            match items.cut(&mut buffer, N_RECORD_BYTES_MAX) {
-                Ok(Cut::End) => None,
-                Ok(cut) => Some(Ok(raw(place(items.n_cut), cut, &buffer))),
-                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
-                    let columns =
-                        Err(Fault::new("the file ends before its array does", e.to_string()));
-                    Some(Ok(RawRecord { place: place(items.n_cut), columns }))
-                }
-                Err(e) => Some(Err(fault("read", &path, e))),
+    Ok(Box::new(std::iter::from_fn(move || {
+        let place = |n| format!("record {n}");
+        match items.cut(&mut buffer, N_RECORD_BYTES_MAX) {
+            Ok(Cut::End) => None,
+            Ok(cut) => Some(Ok(raw(place(items.n_cut), cut, &buffer))),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                items.ended = true;
+                let columns = Err(Fault::new("the file ends before its array does", e.to_string()));
+                Some(Ok(RawRecord { place: place(items.n_cut), columns }))
             }
-        })
-        .fuse(),
-    ))
+            Err(e) => Some(Err(fault("read", &path, e))),
+        }
+    })))
 }
 
 fn raw(place: String, cut: Cut, bytes: &[u8]) -> RawRecord {
@@ -137,6 +134,8 @@ fn cut_line(reader: &mut impl BufRead, buffer: &mut Vec<u8>, limit: usize) -> io
 struct Items<R> {
     reader: R,
     n_cut: u64,
+    /// The file ended where it should not have.
+    ended: bool,
 }
 
 /// Where in a value the cutter is.
@@ -191,6 +190,9 @@ impl<R: BufRead> Items<R> {
 
     fn cut(&mut self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<Cut> {
         buffer.clear();
+        if self.ended {
+            return Ok(Cut::End);
+        }
         if self.n_cut > 0 && self.peek_solid()? == Some(b',') {
             self.reader.consume(1);
         }

@@ -153,7 +153,8 @@ fn columns_are_added_and_missing_ones_named() {
 
 #[test]
 fn num_examples_counts_rows_only() {
-    let mut source = Files::new().source("x.jsonl", "x\n{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n");
+    let files = Files::new();
+    let mut source = files.source("x.jsonl", "x\n{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n");
     source.num_examples = Some(2);
     assert_eq!(read(&source)[1..], [r#"{"a":1}"#, r#"{"a":2}"#]);
 }
@@ -188,7 +189,8 @@ fn files_that_are_no_data_are_errors_that_name_them() {
 
 #[test]
 fn equal_rows_are_told_apart() {
-    let source = Files::new().source("x.jsonl", "{\"a\":1}\n{\"a\":1}\nx\n");
+    let files = Files::new();
+    let source = files.source("x.jsonl", "{\"a\":1}\n{\"a\":1}\nx\n");
     let ids: Vec<_> = open(&source)
         .unwrap()
         .map(|record| match record.unwrap() {
