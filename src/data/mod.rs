@@ -2,6 +2,7 @@
 //!
 //! It must not know models, tokens or recipes.
 
+pub mod dataset;
 pub mod disk;
 pub mod dropped;
 pub mod folder;

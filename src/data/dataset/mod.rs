@@ -1,0 +1,200 @@
+//! The data set of a run: a folder that is a Hub repository, ready to push.
+//!
+//! Each leaf of the flow becomes a config of zstd Parquet shards, and a card is generated from what
+//! was really written. Rows are read twice, first for the kinds of their columns and then to be
+//! written, because a column's type must be known before its first page is; so memory does not
+//! grow with the data. It must not know recipes or steps: the caller says what the card tells.
+
+mod card;
+mod kind;
+mod shards;
+mod table;
+#[cfg(test)]
+mod tests;
+mod trl;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::Result;
+use crate::data::disk::{create_folder, fault, write_atomic};
+use crate::data::row::Columns;
+use kind::Fields;
+use shards::Shards;
+
+pub use card::{About, CardModel};
+
+/// Most bytes of rows in one shard before encoding: the Hub's own default.
+pub const SHARD_BYTES_MAX: u64 = 500_000_000;
+
+/// Most rows, and about the most bytes, of one batch.
+const N_BATCH_ROWS: usize = 1000;
+const BATCH_BYTES: usize = 8 << 20;
+
+/// How a preference pair is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Layout {
+    /// TRL's conversational layout with an explicit prompt; metadata as a JSON text.
+    #[default]
+    Trl,
+    /// The columns of `FormatTextGenerationDPO` as they are.
+    Distilabel,
+}
+
+/// Rows of a leaf, in the order in which they shall stand in the files.
+pub type RowStream<'a> = Box<dyn Iterator<Item = Result<Columns>> + 'a>;
+
+/// A leaf of the flow.
+pub struct Leaf<'a> {
+    /// Its name: the config's, when there are several.
+    pub name: String,
+    /// Begins the rows anew; called twice, and must give the same rows both times.
+    pub rows: &'a dyn Fn() -> Result<RowStream<'a>>,
+}
+
+/// What was written for one leaf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `default` when there is only one.
+    pub name: String,
+    /// Its folder below the data set's.
+    pub folder: String,
+    /// Rows.
+    pub n_rows: u64,
+    /// Files.
+    pub n_shards: usize,
+    /// Bytes of the rows in memory.
+    pub n_bytes: u64,
+    /// Bytes of the files.
+    pub file_bytes: u64,
+    /// The written schema.
+    fields: Fields,
+}
+
+/// Writes the data set to `folder`, in place of the one that may be there.
+///
+/// A leaf without rows makes no config: Parquet has no file without columns.
+///
+/// # Errors
+/// [`crate::Error::Environment`] when the disk refuses; the old folder is then untouched. Errors
+/// of the rows are handed on.
+pub fn write(
+    folder: &Path,
+    leaves: &[Leaf<'_>],
+    layout: Layout,
+    about: &About,
+) -> Result<Vec<Config>> {
+    write_sharded(folder, leaves, layout, about, SHARD_BYTES_MAX)
+}
+
+fn write_sharded(
+    folder: &Path,
+    leaves: &[Leaf<'_>],
+    layout: Layout,
+    about: &About,
+    shard_bytes_max: u64,
+) -> Result<Vec<Config>> {
+    let name = folder.file_name().expect("the data set's folder has a name").to_string_lossy();
+    let fresh = folder.with_file_name(format!(".{name}.new"));
+    remove_folder(&fresh)?;
+    create_folder(&fresh)?;
+    let mut configs = Vec::new();
+    for leaf in leaves {
+        let (name, below) = match leaves {
+            [_] => ("default", "data"),
+            _ => (leaf.name.as_str(), leaf.name.as_str()),
+        };
+        configs.extend(write_leaf(&fresh, name, below, leaf, layout, shard_bytes_max)?);
+    }
+    write_atomic(&fresh.join("README.md"), card::card(about, &configs, layout).as_bytes())?;
+    swap(&fresh, folder)?;
+    Ok(configs)
+}
+
+fn write_leaf(
+    folder: &Path,
+    name: &str,
+    below: &str,
+    leaf: &Leaf<'_>,
+    layout: Layout,
+    shard_bytes_max: u64,
+) -> Result<Option<Config>> {
+    let laid_out = || -> Result<_> {
+        let rows = (leaf.rows)()?;
+        Ok(rows.map(move |row| match layout {
+            Layout::Trl => row.map(trl::layout),
+            Layout::Distilabel => row,
+        }))
+    };
+    let mut fields = Fields::default();
+    for row in laid_out()? {
+        fields.widen(&row?);
+    }
+    if fields.0.is_empty() {
+        return Ok(None);
+    }
+    let fields = fields.settled();
+    let place = folder.join(below);
+    create_folder(&place)?;
+    let schema = table::schema(&fields);
+    let mut shards = Shards::new(&place, "train", schema.clone(), shard_bytes_max);
+    let (mut n_rows, mut n_bytes) = (0, 0);
+    let mut put = |rows: &mut Vec<Columns>| {
+        let batch = table::batch(&schema, &fields, rows);
+        let batch_bytes = table::n_bytes(&batch);
+        n_rows += rows.len() as u64;
+        n_bytes += batch_bytes;
+        rows.clear();
+        shards.write(&batch, batch_bytes)
+    };
+    let (mut rows, mut held) = (Vec::new(), 0);
+    for row in laid_out()? {
+        let row = row?;
+        held += row.values().map(weight).sum::<usize>();
+        rows.push(row);
+        if rows.len() == N_BATCH_ROWS || held >= BATCH_BYTES {
+            put(&mut rows)?;
+            held = 0;
+        }
+    }
+    if !rows.is_empty() {
+        put(&mut rows)?;
+    }
+    let files = shards.finish()?;
+    let mut file_bytes = 0;
+    for file in &files {
+        file_bytes += fs::metadata(file).map_err(|e| fault("read", file, e))?.len();
+    }
+    let (name, folder) = (name.to_owned(), below.to_owned());
+    Ok(Some(Config { name, folder, n_rows, n_shards: files.len(), n_bytes, file_bytes, fields }))
+}
+
+/// About the bytes of a value.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+        Value::String(text) => text.len(),
+        Value::Array(list) => list.iter().map(weight).sum(),
+        Value::Object(object) => object.values().map(weight).sum(),
+    }
+}
+
+/// Puts `fresh` in the place of `folder`. A crash in between leaves the old one beside it.
+fn swap(fresh: &Path, folder: &Path) -> Result<()> {
+    let old = fresh.with_extension("old");
+    remove_folder(&old)?;
+    if folder.exists() {
+        fs::rename(folder, &old).map_err(|e| fault("replace", folder, e))?;
+    }
+    fs::rename(fresh, folder).map_err(|e| fault("write", folder, e))?;
+    remove_folder(&old)
+}
+
+fn remove_folder(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(fault("remove", folder, e)),
+        _ => Ok(()),
+    }
+}
