@@ -8,10 +8,14 @@ use super::request::TokenId;
 
 /// Rules for the tokens of one sequence.
 pub trait Guide: Send {
-    /// What may follow the tokens taken so far.
+    /// What may follow the tokens taken so far. Asked once before the first token and once after
+    /// each `take` that let the sequence go on (after the last of several, if they were forced or
+    /// an alternative).
     fn next(&mut self) -> Next<'_>;
 
-    /// Takes one token, whether sampled, forced or part of a chosen alternative.
+    /// Takes one token, whether sampled, forced or part of a chosen alternative. A sampled stop
+    /// token of the request ends the sequence without being taken: a guide that wants a say in
+    /// that comes with a request without stop tokens.
     fn take(&mut self, token: TokenId) -> Progress;
 }
 

@@ -53,6 +53,8 @@ pub struct Sampling {
     pub logit_bias: Vec<(TokenId, f32)>,
     /// Tokens whose log-probabilities are reported at each position beside the chosen one's.
     pub report: Vec<TokenId>,
+    /// Stop a sequence that goes round in a loop.
+    pub stop_repetition: bool,
 }
 
 impl Default for Sampling {
@@ -67,7 +69,17 @@ impl Default for Sampling {
             frequency_penalty: 0.0,
             logit_bias: Vec::new(),
             report: Vec::new(),
+            stop_repetition: true,
         }
+    }
+}
+
+impl Sampling {
+    /// Whether draws depend on the tokens that stand there already.
+    pub fn has_penalty(&self) -> bool {
+        self.repetition_penalty != 1.0
+            || self.presence_penalty != 0.0
+            || self.frequency_penalty != 0.0
     }
 }
 
@@ -81,7 +93,8 @@ pub struct Completion {
     /// `[tokens]` log-probability of each token under the model's own distribution: before
     /// temperature, penalties, bias and mask. NaN-free; 0 for tokens forced without a forward.
     pub logprobs: Vec<f32>,
-    /// `[tokens, report]` log-probabilities of the tokens asked for; empty when none were.
+    /// `[tokens, report]` log-probabilities of the tokens asked for; empty when none were, and
+    /// in the place of a forced token.
     pub reported: Vec<Vec<f32>>,
     /// The choice points, in order.
     pub choices: Vec<Choice>,

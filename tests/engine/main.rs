@@ -1,0 +1,15 @@
+//! The engine, tested through its door.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `fake` | a model whose logits are a hash of what it reads back from KV memory |
+//! | `script` | guides made from a seed |
+//! | `oracle` | the same answers, one request at a time, without an engine |
+//! | `simulate` | seeded runs: pressure, twins, pins, guides, cancels; integrity after each step |
+//! | `stories` | one behaviour each |
+
+mod fake;
+mod oracle;
+mod script;
+mod simulate;
+mod stories;
