@@ -60,7 +60,8 @@ pub struct Answer {
     pub finish: FinishReason,
 }
 
-/// Why a question cannot be answered; its row is dropped with this as the reason.
+/// Why a question cannot be answered; its row is dropped with this as the reason: words that are
+/// the same for every question with this fault, then, behind `: `, the particulars of this one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Refusal(pub String);
@@ -89,6 +90,9 @@ pub trait Door {
     /// How many questions in flight keep this model busy; the caller need not queue more.
     fn n_wanted(&self) -> usize;
 
-    /// Tokens of a text alone, without special tokens: what a forced segment costs.
-    fn n_tokens(&self, text: &str) -> usize;
+    /// Most tokens that an answer of this form takes.
+    ///
+    /// # Errors
+    /// Why the model's vocabulary cannot write such an answer.
+    fn n_tokens_max(&self, template: &AnswerTemplate) -> Result<usize, Refusal>;
 }
