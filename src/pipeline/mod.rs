@@ -1,3 +1,26 @@
 //! The flow at work: rows in, rows out, every finished row on disk.
 //!
-//! It must not know the command line.
+//! It must not know the command line. [`Plan::build`] decides without loading anything, [`run`]
+//! does it, or goes on where an earlier call stopped.
+
+mod executor;
+mod feed;
+mod graph;
+mod judge;
+mod keys;
+mod log;
+mod noise;
+mod opener;
+mod plan;
+mod residency;
+mod run;
+mod sizes;
+mod steps;
+mod store;
+mod tally;
+mod watch;
+
+pub use opener::{Facts, Opener};
+pub use plan::{Plan, PlannedModel, PlannedStage, PlannedStep};
+pub use run::{RunOptions, run};
+pub use watch::{Event, StepRows, Summary, Tokens, Watcher};

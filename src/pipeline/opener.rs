@@ -1,0 +1,51 @@
+//! The seam between the flow and the models: who says what a model costs, and who opens it.
+
+use crate::Result;
+use crate::llm::{Door, Refusal};
+use crate::recipe::spec::ModelSpec;
+use crate::text::guides::AnswerTemplate;
+
+/// What is known of a model before its weights are read.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Facts {
+    /// Changes whenever an answer might: a hash of config, tokenizer and weights' headers.
+    pub key: String,
+    /// Bytes that the weights take in memory.
+    pub weight_bytes: u64,
+    /// Bytes of KV memory below which the model cannot work usefully.
+    pub kv_bytes_min: u64,
+    /// Longest sequence, in tokens.
+    pub max_context: usize,
+}
+
+/// Opens models.
+///
+/// A trait, because tests and the pipeline's bench open models that answer at once.
+pub trait Opener {
+    /// Looks at a model without reading its weights.
+    ///
+    /// # Errors
+    /// When it is not there, or is nothing that can be run.
+    fn facts(&mut self, name: &str, spec: &ModelSpec) -> Result<Facts>;
+
+    /// Most tokens that an answer of this form takes, by the model's tokenizer, without reading
+    /// its weights; or why its vocabulary cannot write such an answer.
+    ///
+    /// # Errors
+    /// When the model has no tokenizer.
+    fn n_tokens_max(
+        &mut self,
+        name: &str,
+        spec: &ModelSpec,
+        template: &AnswerTemplate,
+    ) -> Result<Result<usize, Refusal>>;
+
+    /// Bytes that all resident models may take together, weights and KV memory.
+    fn budget(&self) -> u64;
+
+    /// Reads the weights. `bytes` is this model's share of the budget.
+    ///
+    /// # Errors
+    /// When a file is damaged or memory runs out.
+    fn open(&mut self, name: &str, spec: &ModelSpec, bytes: u64) -> Result<Box<dyn Door>>;
+}

@@ -1,0 +1,255 @@
+//! What is decided before a run starts: keys, memory, stages, sizes. `plan.json` holds it.
+//!
+//! Nothing is loaded for it. A judge whose longest answer cannot fit is refused here.
+
+use serde::Serialize;
+
+use super::feed::{Fed, Feed};
+use super::graph::Graph;
+use super::judge::FormError;
+use super::opener::{Facts, Opener};
+use super::residency::{Need, Stage, stages};
+use super::steps::{Runner, model_of};
+use super::{keys, sizes};
+use crate::recipe::spec::{ModelSpec, Recipe};
+use crate::text::guides::AnswerTemplate;
+use crate::{Error, Result};
+
+/// What was decided.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// Name of the recipe.
+    pub name: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Whether a row's bytes are free of its neighbours.
+    pub deterministic: bool,
+    /// Root rows, counted.
+    pub n_roots: u64,
+    /// The steps, in topological order.
+    pub steps: Vec<PlannedStep>,
+    /// The models, in the recipe's order.
+    pub models: Vec<PlannedModel>,
+    /// Bytes that resident models may take together.
+    pub budget_bytes: u64,
+    /// What is in memory when.
+    pub stages: Vec<PlannedStage>,
+    #[serde(skip)]
+    pub(super) graph: Graph,
+    #[serde(skip)]
+    pub(super) residency: Vec<Stage>,
+}
+
+/// A step, as planned.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedStep {
+    /// Its name.
+    pub name: String,
+    /// Its type, as the recipe writes it.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What its rows are kept under.
+    pub key: String,
+    /// Steps that feed it.
+    pub parents: Vec<String>,
+    /// The model that it asks.
+    pub model: Option<String>,
+    /// Rows that it makes if none is dropped; unknown where the data decides.
+    pub n_rows: Option<u64>,
+}
+
+/// A model, as planned.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedModel {
+    /// Its name in the recipe.
+    pub name: String,
+    /// Where it comes from.
+    #[serde(flatten)]
+    pub spec: ModelSpec,
+    /// What is known of it.
+    #[serde(flatten)]
+    pub facts: Facts,
+}
+
+/// Models in memory at the same time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedStage {
+    /// Their names, in the order in which they are loaded.
+    pub models: Vec<String>,
+    /// Steps with a model that are done when the stage ends.
+    pub steps: Vec<String>,
+}
+
+impl Plan {
+    /// Decides everything; `limit` is the most root rows of each loader.
+    ///
+    /// # Errors
+    /// When a model, a file or a rubric is not there, a model does not fit the memory, or a
+    /// judge's answer cannot fit its tokens.
+    pub fn build(recipe: &Recipe, limit: Option<usize>, opener: &mut dyn Opener) -> Result<Self> {
+        let graph = Graph::build(recipe).map_err(|fault| Error::Usage {
+            what: format!(
+                "`{}` joins branches that were never one row",
+                recipe.steps[fault.step].0
+            ),
+            hint: "let the branches start from one step".to_owned(),
+        })?;
+        let mut models = Vec::with_capacity(recipe.models.len());
+        for (name, spec) in &recipe.models {
+            let facts = opener.facts(name, spec)?;
+            models.push(PlannedModel { name: name.clone(), spec: spec.clone(), facts });
+        }
+        let budget_bytes = opener.budget();
+        for model in &models {
+            expect_fits(model, budget_bytes)?;
+        }
+        check_judges(recipe, &graph, opener)?;
+        let key_of = |name: &str| models[index_of(recipe, name)].facts.key.clone();
+        let keys = keys::step_keys(recipe, &key_of)?;
+        let bytes: Vec<u64> = models.iter().map(PlannedModel::bytes).collect();
+        let residency = stages(&needs(recipe, &graph), &bytes, budget_bytes);
+        let n_roots_of = count_roots(recipe, limit)?;
+        let n_rows = sizes::n_rows(recipe, &graph, &n_roots_of);
+        let name_of = |step: &usize| recipe.steps[*step].0.clone();
+        let steps = recipe.steps.iter().enumerate().map(|(step, (name, kind))| PlannedStep {
+            name: name.clone(),
+            kind: kind_name(kind),
+            key: keys[step].clone(),
+            parents: graph.parents[step].iter().map(name_of).collect(),
+            model: model_of(kind).map(str::to_owned),
+            n_rows: n_rows[step],
+        });
+        let stages = residency.iter().map(|stage| PlannedStage {
+            models: stage.models.iter().map(|model| models[*model].name.clone()).collect(),
+            steps: stage.steps.iter().map(name_of).collect(),
+        });
+        Ok(Self {
+            name: recipe.name.clone(),
+            seed: recipe.seed,
+            deterministic: recipe.deterministic,
+            n_roots: n_roots_of.iter().sum(),
+            steps: steps.collect(),
+            stages: stages.collect(),
+            models,
+            budget_bytes,
+            graph,
+            residency,
+        })
+    }
+
+    /// Name and key of each step.
+    pub(super) fn keys(&self) -> Vec<(String, String)> {
+        self.steps.iter().map(|step| (step.name.clone(), step.key.clone())).collect()
+    }
+}
+
+impl PlannedModel {
+    /// Bytes without which it cannot be resident.
+    pub fn bytes(&self) -> u64 {
+        self.facts.weight_bytes + self.facts.kv_bytes_min
+    }
+}
+
+/// Index of a model; the recipe's checks have seen that it is there.
+pub(super) fn index_of(recipe: &Recipe, model: &str) -> usize {
+    let found = recipe.models.iter().position(|(name, _)| name == model);
+    found.expect("a step's model is in the recipe")
+}
+
+fn expect_fits(model: &PlannedModel, budget: u64) -> Result<()> {
+    if model.bytes() <= budget {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    Err(Error::environment(
+        format!(
+            "the model `{}` needs {} MiB ({} MiB of weights), {} MiB are there",
+            model.name,
+            mib(model.bytes()),
+            mib(model.facts.weight_bytes),
+            mib(budget)
+        ),
+        "set `quantize = \"q8_0\"` or `\"q4_k\"` for it, choose a smaller model or a larger device",
+    ))
+}
+
+fn check_judges(recipe: &Recipe, graph: &Graph, opener: &mut dyn Opener) -> Result<()> {
+    for (step, (name, kind)) in recipe.steps.iter().enumerate() {
+        let Runner::Judge(judge) = Runner::build(kind)? else { continue };
+        let Some(n_texts) = sizes::n_texts(recipe, graph, step) else { continue };
+        let model = model_of(kind).expect("a judge asks a model");
+        let spec = &recipe.models[index_of(recipe, model)].1;
+        let failed = std::cell::RefCell::new(None);
+        let opener = std::cell::RefCell::new(&mut *opener);
+        let count = |template: &AnswerTemplate| {
+            opener.borrow_mut().n_tokens_max(model, spec, template).unwrap_or_else(|error| {
+                failed.borrow_mut().get_or_insert(error);
+                Ok(usize::MAX / 2)
+            })
+        };
+        let form = judge.form(n_texts, &count);
+        if let Some(error) = failed.into_inner() {
+            return Err(error);
+        }
+        form.map_err(|error| refused_form(name, n_texts, error))?;
+    }
+    Ok(())
+}
+
+fn refused_form(name: &str, n_texts: usize, error: FormError) -> Error {
+    match error {
+        FormError::TooLong { n_tokens_needed, n_tokens_max } => Error::Usage {
+            what: format!(
+                "the answer of `{name}` about {n_texts} texts needs {n_tokens_needed} tokens at its \
+                 longest, `max_new_tokens` allows {n_tokens_max}"
+            ),
+            hint: format!(
+                "set steps.{name}.generation.max_new_tokens to {n_tokens_needed} or more, or \
+                 steps.{name}.rationale to \"none\""
+            ),
+        },
+        FormError::Unwritable(why) => Error::Usage {
+            what: format!("the model of `{name}` cannot write a judge's answer: {why}"),
+            hint: "choose a judge with an ordinary vocabulary".to_owned(),
+        },
+    }
+}
+
+/// What each step with a model needs, and the steps with a model that come before it.
+fn needs(recipe: &Recipe, graph: &Graph) -> Vec<Need> {
+    let mut before: Vec<Vec<usize>> = Vec::new();
+    let mut needs = Vec::new();
+    for (step, (_, kind)) in recipe.steps.iter().enumerate() {
+        let mut after: Vec<usize> = Vec::new();
+        for parent in &graph.parents[step] {
+            after.extend(&before[*parent]);
+            if model_of(&recipe.steps[*parent].1).is_some() {
+                after.push(*parent);
+            }
+        }
+        after.sort_unstable();
+        after.dedup();
+        if let Some(model) = model_of(kind) {
+            needs.push(Need { step, model: index_of(recipe, model), after: after.clone() });
+        }
+        before.push(after);
+    }
+    needs
+}
+
+/// Root rows of each step; 0 for steps that load none.
+fn count_roots(recipe: &Recipe, limit: Option<usize>) -> Result<Vec<u64>> {
+    let mut n_roots = vec![0; recipe.steps.len()];
+    let mut feed = Feed::new(&recipe.steps, limit);
+    while let Some(fed) = feed.next()? {
+        if let Fed::Row { step, .. } = fed {
+            n_roots[step] += 1;
+        }
+    }
+    Ok(n_roots)
+}
+
+fn kind_name(step: &crate::recipe::spec::Step) -> String {
+    let value = serde_json::to_value(step).expect("a step is plain data");
+    value["type"].as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,223 @@
+//! A run from its plan to its data set.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::executor::{Doors, Executor, Leaf, Setting};
+use super::feed::Feed;
+use super::log::Log;
+use super::opener::Opener;
+use super::plan::Plan;
+use super::steps::{Runner, model_of};
+use super::store::Store;
+use super::tally::Tally;
+use super::watch::{Event, Summary, Watcher};
+use crate::Result;
+use crate::data::disk;
+use crate::data::folder::RunFolder;
+use crate::recipe::spec::Recipe;
+
+/// How a recipe is run.
+#[derive(Debug, Clone)]
+pub struct RunOptions<'a> {
+    /// The run's folder.
+    pub out: PathBuf,
+    /// Text of the recipe, as it is kept in the folder.
+    pub recipe_text: &'a str,
+    /// Most root rows of each loader; all when absent.
+    pub limit: Option<usize>,
+    /// One root row through everything, in a folder that is gone afterwards.
+    pub dry_run: bool,
+    /// Set from outside to stop after the rows that are finished.
+    pub interrupt: &'a AtomicBool,
+}
+
+/// Runs a recipe, or goes on with it.
+///
+/// # Errors
+/// When the recipe cannot be planned, a model cannot be loaded or fails, or the disk refuses.
+/// Everything that was finished by then is on disk, and the same call goes on from there.
+pub fn run(
+    recipe: &Recipe,
+    options: &RunOptions<'_>,
+    opener: &mut dyn Opener,
+    watcher: &mut dyn Watcher,
+) -> Result<Summary> {
+    if !options.dry_run {
+        return Run::start(recipe, options, opener, watcher)?.to_end();
+    }
+    let folder = DryRunFolder::create()?;
+    let options = RunOptions { out: folder.0.clone(), limit: Some(1), ..options.clone() };
+    Run::start(recipe, &options, opener, watcher)?.to_end()
+}
+
+/// A folder that is removed when the dry run ends, however it ends.
+struct DryRunFolder(PathBuf);
+
+impl DryRunFolder {
+    fn create() -> Result<Self> {
+        let name = format!("stillroom-dry-run-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        // What an earlier process of the same number left is no part of this run.
+        let _ = std::fs::remove_dir_all(&path);
+        disk::create_folder(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for DryRunFolder {
+    fn drop(&mut self) {
+        // Nothing in it is worth an error.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A run that has been planned and whose folder is open.
+struct Run<'a> {
+    recipe: &'a Recipe,
+    options: &'a RunOptions<'a>,
+    opener: &'a mut dyn Opener,
+    plan: Plan,
+    runners: Vec<Runner>,
+    store: Store,
+    log: Log,
+    tally: Tally<'a>,
+    started: Instant,
+}
+
+impl<'a> Run<'a> {
+    fn start(
+        recipe: &'a Recipe,
+        options: &'a RunOptions<'a>,
+        opener: &'a mut dyn Opener,
+        watcher: &'a mut dyn Watcher,
+    ) -> Result<Self> {
+        let started = Instant::now();
+        let runners: Vec<Runner> =
+            recipe.steps.iter().map(|(_, step)| Runner::build(step)).collect::<Result<_>>()?;
+        let plan = Plan::build(recipe, options.limit, opener)?;
+        let folder = RunFolder::open(&options.out)?;
+        disk::write_atomic(&folder.recipe(), options.recipe_text.as_bytes())?;
+        let mut log = Log::open(&folder.events())?;
+        log.write(
+            "started",
+            json!({"limit": options.limit, "version": env!("CARGO_PKG_VERSION")}),
+        )?;
+        let written = serde_json::to_value(&plan).expect("a plan is plain data");
+        let store = Store::open(folder, &plan.keys(), &written)?;
+        let mut tally = Tally::new(recipe, watcher);
+        tally.tell(&Event::Planned(&plan));
+        Ok(Self { recipe, options, opener, plan, runners, store, log, tally, started })
+    }
+
+    fn to_end(mut self) -> Result<Summary> {
+        let ended = self.stages();
+        if let Err(error) = &ended {
+            // The error that ended the run is the one to tell.
+            let _ = self.log.write("stopped", json!({"reason": error.to_string()}));
+            let _ = self.log.sync();
+        }
+        let leaves = ended?;
+        let summary = self.finish(&leaves)?;
+        self.log.write("finished", json!(summary))?;
+        self.log.sync()?;
+        Ok(summary)
+    }
+
+    fn stages(&mut self) -> Result<Vec<Vec<Leaf>>> {
+        let mut doors = Doors::new();
+        let mut done: Vec<usize> = Vec::new();
+        let mut leaves = Vec::new();
+        let residency = self.plan.residency.clone();
+        let n_stages = residency.len().max(1);
+        let mut told = vec![false; self.recipe.steps.len()];
+        for index in 0..n_stages {
+            self.tally.tell(&Event::Stage { index, n_stages });
+            if let Some(stage) = residency.get(index) {
+                self.change_models(&mut doors, &stage.models)?;
+                done.extend(&stage.steps);
+            }
+            if index > 0 {
+                self.store.reindex()?;
+            }
+            let enabled = self.enabled(&done);
+            self.tally.start_stage(std::mem::replace(&mut told, enabled.clone()));
+            leaves = self.stage(&mut doors, enabled)?;
+        }
+        self.change_models(&mut doors, &[])?;
+        Ok(leaves)
+    }
+
+    fn stage(&mut self, doors: &mut Doors, enabled: Vec<bool>) -> Result<Vec<Vec<Leaf>>> {
+        let setting = Setting {
+            recipe: self.recipe,
+            graph: &self.plan.graph,
+            runners: &self.runners,
+            model_keys: self.plan.models.iter().map(|model| &*model.facts.key).collect(),
+            enabled,
+            n_roots_max: window(doors),
+            interrupt: self.options.interrupt,
+        };
+        let feed = Feed::new(&self.recipe.steps, self.options.limit);
+        Executor::new(&setting, doors, &mut self.store, &mut self.tally).run(feed)
+    }
+
+    /// Steps that can run when the steps with a model in `done` can.
+    fn enabled(&self, done: &[usize]) -> Vec<bool> {
+        let mut enabled: Vec<bool> = Vec::with_capacity(self.recipe.steps.len());
+        for (step, (_, kind)) in self.recipe.steps.iter().enumerate() {
+            let own = model_of(kind).is_none() || done.contains(&step);
+            let above = self.plan.graph.parents[step].iter().all(|parent| enabled[*parent]);
+            enabled.push(own && above);
+        }
+        enabled
+    }
+
+    /// Unloads what the next stage does not need, then loads what it does.
+    fn change_models(&mut self, doors: &mut Doors, wanted: &[usize]) -> Result<()> {
+        let resident: Vec<usize> = doors.keys().copied().collect();
+        for model in resident.into_iter().filter(|model| !wanted.contains(model)) {
+            doors.remove(&model);
+            let name = &self.recipe.models[model].0;
+            self.log.write("unloaded", json!({"model": name}))?;
+            self.tally.tell(&Event::Unloaded { model: name });
+        }
+        let bytes: u64 = wanted.iter().map(|model| self.plan.models[*model].bytes()).sum();
+        let spare = self.plan.budget_bytes.saturating_sub(bytes) / wanted.len().max(1) as u64;
+        for model in wanted {
+            if doors.contains_key(model) {
+                continue;
+            }
+            let (name, spec) = &self.recipe.models[*model];
+            self.tally.tell(&Event::Loading { model: name });
+            let share = self.plan.models[*model].bytes() + spare;
+            let started = Instant::now();
+            doors.insert(*model, self.opener.open(name, spec, share)?);
+            let seconds = started.elapsed().as_secs_f64();
+            self.log.write("loaded", json!({"model": name, "seconds": seconds}))?;
+            self.tally.tell(&Event::Loaded { model: name });
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, leaves: &[Vec<Leaf>]) -> Result<Summary> {
+        let mut summary = self.tally.summary();
+        summary.folder = self.store.folder().root().to_owned();
+        summary.n_pairs = leaves.iter().map(|rows| rows.len() as u64).sum();
+        summary.seconds = self.started.elapsed().as_secs_f64();
+        Ok(summary)
+    }
+}
+
+/// Roots on their way at a time: enough that every resident model has twice what keeps it busy,
+/// and few enough that memory does not grow with the data.
+fn window(doors: &Doors) -> usize {
+    let n_wanted: usize = doors.values().map(|door| door.n_wanted()).sum();
+    (2 * n_wanted).clamp(N_ROOTS_MIN, N_ROOTS_MAX)
+}
+
+const N_ROOTS_MIN: usize = 64;
+const N_ROOTS_MAX: usize = 2048;

@@ -1,0 +1,190 @@
+//! The run folder as the flow sees it: which rows are finished, which were dropped, and where.
+//!
+//! A finished row is found by its id: 16 bytes of memory for each row that an earlier run (or an
+//! earlier stage) left, and none for those of this one. Step files whose key has changed are set
+//! aside under their old key, and come back should the key come back.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::Result;
+use crate::data::disk::{self, fault};
+use crate::data::dropped::{self, Dropped, DroppedLog};
+use crate::data::folder::RunFolder;
+use crate::data::journal::{self, Entry, Journal};
+use crate::data::row::RowId;
+
+/// Finished and dropped rows.
+pub(crate) struct Store {
+    folder: RunFolder,
+    steps: Vec<StepFile>,
+    dropped: DroppedLog,
+    /// Rows dropped before, by step and row.
+    gone: HashMap<(usize, RowId), Gone>,
+}
+
+/// Why a row was dropped before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Gone {
+    /// The reason, in words that can be counted.
+    pub(crate) reason: String,
+    /// The particulars.
+    pub(crate) detail: String,
+}
+
+struct StepFile {
+    name: String,
+    journal: Journal,
+    /// The first half of a row's id and the offset of its line, sorted.
+    index: Vec<(u64, u64)>,
+}
+
+impl Store {
+    /// Opens the folder for a run whose steps have these keys. Files of other keys are set aside;
+    /// `plan` is then written as what was decided.
+    ///
+    /// # Errors
+    /// When the disk refuses or another run holds the folder.
+    pub(crate) fn open(folder: RunFolder, keys: &[(String, String)], plan: &Value) -> Result<Self> {
+        let before = keys_before(&folder);
+        let stale = |name: &str| {
+            let now = keys.iter().find(|(step, _)| step == name).map(|(_, key)| key);
+            before.get(name).is_some_and(|key| Some(key) != now)
+        };
+        // In this order a crash in between leaves nothing under a key that is not its own: first
+        // out with the stale, then the new keys, then back with what they name.
+        dropped::retain(&folder.dropped(), |dropped| {
+            before.contains_key(&dropped.step) && !stale(&dropped.step)
+        })?;
+        for (name, key) in before.iter().filter(|(name, _)| stale(name)) {
+            move_file(folder.step(name), set_aside(&folder, name, key))?;
+        }
+        for (name, _) in keys.iter().filter(|(name, _)| !before.contains_key(name)) {
+            move_file(folder.step(name), set_aside(&folder, name, "unknown"))?;
+        }
+        let text = serde_json::to_vec_pretty(plan).expect("a plan is plain JSON");
+        disk::write_atomic(&folder.plan(), &text)?;
+        for (name, key) in keys {
+            if !folder.step(name).exists() {
+                move_file(set_aside(&folder, name, key), folder.step(name))?;
+            }
+        }
+        let dropped = DroppedLog::open(&folder.dropped())?;
+        let mut steps = Vec::with_capacity(keys.len());
+        for (name, _) in keys {
+            let (journal, _) = Journal::open(&folder.step(name))?;
+            steps.push(StepFile { name: name.clone(), journal, index: Vec::new() });
+        }
+        let mut store = Self { folder, steps, dropped, gone: HashMap::new() };
+        store.reindex()?;
+        Ok(store)
+    }
+
+    /// The folder.
+    pub(crate) fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// Learns which rows are finished; at the start and between stages.
+    ///
+    /// # Errors
+    /// When the disk refuses or a line is damaged.
+    pub(crate) fn reindex(&mut self) -> Result<()> {
+        self.sync()?;
+        for step in &mut self.steps {
+            step.index.clear();
+            for entry in journal::read(&self.folder.step(&step.name))? {
+                let (offset, entry) = entry?;
+                step.index.push((prefix(entry.row.id), offset));
+            }
+            step.index.sort_unstable();
+        }
+        self.gone.clear();
+        let places: HashMap<&str, usize> =
+            self.steps.iter().enumerate().map(|(i, step)| (step.name.as_str(), i)).collect();
+        for dropped in dropped::read(&self.folder.dropped())? {
+            let dropped = dropped?;
+            if let Some(step) = places.get(dropped.step.as_str()) {
+                let detail = dropped.detail.unwrap_or_default();
+                self.gone.insert((*step, dropped.row), Gone { reason: dropped.reason, detail });
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a finished row of a step stands, if it is there.
+    pub(crate) fn finished(&self, step: usize, id: RowId) -> Option<u64> {
+        let index = &self.steps[step].index;
+        let at = index.partition_point(|(prefix_there, _)| *prefix_there < prefix(id));
+        index.get(at).filter(|(prefix_there, _)| *prefix_there == prefix(id)).map(|(_, at)| *at)
+    }
+
+    /// The row at a place.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(crate) fn read(&mut self, step: usize, offset: u64) -> Result<Entry> {
+        self.steps[step].journal.read_at(offset)
+    }
+
+    /// Writes a finished row down.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(crate) fn append(&mut self, step: usize, entry: &Entry) -> Result<u64> {
+        self.steps[step].journal.append(entry)
+    }
+
+    /// Why a row was dropped before, if it was.
+    pub(crate) fn gone(&self, step: usize, id: RowId) -> Option<&Gone> {
+        self.gone.get(&(step, id))
+    }
+
+    /// Writes a dropped row down.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(crate) fn drop_row(&mut self, dropped: &Dropped) -> Result<()> {
+        self.dropped.append(dropped)
+    }
+
+    /// Puts everything on the disk.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(crate) fn sync(&mut self) -> Result<()> {
+        self.steps.iter_mut().try_for_each(|step| step.journal.sync())?;
+        self.dropped.sync()
+    }
+}
+
+/// 64 bits of an id: with a million rows, two share them once in forty million runs, and then the
+/// reader sees that the row is another.
+fn prefix(id: RowId) -> u64 {
+    let mut half = [0; 8];
+    half.copy_from_slice(&id.0[..8]);
+    u64::from_be_bytes(half)
+}
+
+/// The keys under which the files in the folder were written.
+fn keys_before(folder: &RunFolder) -> BTreeMap<String, String> {
+    let Ok(text) = std::fs::read(folder.plan()) else { return BTreeMap::new() };
+    let Ok(plan) = serde_json::from_slice::<Value>(&text) else { return BTreeMap::new() };
+    let steps = plan["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    steps.iter().filter_map(|step| Some((text(&step["name"])?, text(&step["key"])?))).collect()
+}
+
+fn set_aside(folder: &RunFolder, name: &str, key: &str) -> PathBuf {
+    folder.root().join("stale").join(format!("{name}.{key}.jsonl"))
+}
+
+fn move_file(from: PathBuf, to: PathBuf) -> Result<()> {
+    if !from.exists() {
+        return Ok(());
+    }
+    disk::create_folder(to.parent().expect("files lie in folders"))?;
+    std::fs::rename(&from, &to).map_err(|error| fault("set aside", &from, error))
+}
