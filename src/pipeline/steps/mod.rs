@@ -18,6 +18,7 @@ use serde_json::Value;
 use super::judge::Counter;
 use crate::Result;
 use crate::data::row::Columns;
+use crate::engine::request::Sampling;
 use crate::llm::{Answer, Options};
 use crate::recipe::spec::{Generation, Grammar, Step};
 use crate::text::chat::Message;
@@ -172,7 +173,7 @@ pub(crate) fn model_of(step: &Step) -> Option<&str> {
 fn options(generation: &Generation) -> Options {
     Options {
         max_new_tokens: generation.max_new_tokens,
-        sampling: crate::engine::request::Sampling {
+        sampling: Sampling {
             temperature: generation.temperature,
             top_k: generation.top_k,
             top_p: generation.top_p,
@@ -185,7 +186,7 @@ fn options(generation: &Generation) -> Options {
                 .iter()
                 .filter_map(|(token, bias)| Some((token.parse().ok()?, *bias)))
                 .collect(),
-            report: Vec::new(),
+            ..Sampling::default()
         },
         stop: generation.stop.clone(),
         grammar: generation.grammar.as_ref().map(|grammar| match grammar {
