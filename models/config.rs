@@ -11,7 +11,8 @@ mod rope;
 
 use std::path::Path;
 
-pub use rope::{Rope, RopeScaling};
+pub use rope::Rope;
+pub use stillroom_kernels::rope::RopeScaling;
 
 use crate::error::{Error, Result};
 use crate::stored::Stored;
@@ -63,8 +64,8 @@ impl Architecture {
 }
 
 struct Defaults {
-    theta: f64,
-    eps: f64,
+    theta: f32,
+    eps: f32,
     context: usize,
     window: Option<usize>,
 }
@@ -98,7 +99,7 @@ pub struct ModelConfig {
     /// Size of one head, `d`; even, and not always `h / hq`.
     pub head_dim: usize,
     /// Added to the mean square in every norm.
-    pub norm_eps: f64,
+    pub norm_eps: f32,
     /// Rotary positions.
     pub rope: Rope,
     /// Longest sequence that the positions were made for.
@@ -168,7 +169,7 @@ impl ModelConfig {
             n_heads,
             n_kv_heads: fields.count_if_present("num_key_value_heads")?.unwrap_or(n_heads),
             head_dim: fields.count_if_present("head_dim")?.unwrap_or(hidden_size / n_heads),
-            norm_eps: fields.number_if_present("rms_norm_eps")?.unwrap_or(defaults.eps),
+            norm_eps: eps(fields)?.unwrap_or(defaults.eps),
             rope: Rope::from_fields(fields, defaults.theta, max_context)?,
             max_context,
             sliding_window: window(fields, architecture, defaults.window)?,
@@ -286,6 +287,10 @@ fn refuse_unsupported(fields: &Fields) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+fn eps(fields: &Fields) -> Result<Option<f32>> {
+    Ok(fields.number_if_present("rms_norm_eps")?.map(|eps| eps as f32))
 }
 
 /// Llama has no window, whatever its file says; the others follow `transformers`.

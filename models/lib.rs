@@ -4,18 +4,38 @@
 //! stdout. Only the loader touches files.
 
 pub mod config;
+pub mod device;
 pub mod error;
 pub mod stored;
 pub mod tiny;
 
+mod card;
+mod copy;
+mod decoder;
+mod draft;
+mod key;
+mod layout;
+mod load;
+mod place;
+mod weights;
+
 use candle_core::{Result, Tensor};
 use stillroom_kernels::paged::{Batch, KvPool, KvShape};
 
+pub use card::{Card, inspect};
+pub use config::ModelConfig;
+pub use copy::CopyCache;
+pub use decoder::Decoder;
+pub use device::device;
+pub use error::Error;
+pub use key::ModelKey;
+pub use load::{Estimate, LoadOptions, Loaded, estimate, load};
+pub use place::Progress;
+pub use stillroom_kernels::linear::Quant;
+
 /// A decoder that turns one ragged batch into logits. It does not know prefill from decode.
 ///
-/// Two users keep it a trait: the real [decoder] and the fake model of the engine's simulation.
-///
-/// [decoder]: crate
+/// Two users keep it a trait: the [`Decoder`] and the fake model of the engine's simulation.
 pub trait Model: Send {
     /// Number of logits in a row. A tokenizer with more ids than this does not fit the model.
     fn vocab_size(&self) -> usize;

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 pub use shapes::Shape;
 
 use crate::config::{Architecture, ModelConfig, RopeScaling};
+use crate::draft::draft_beside;
 use crate::error::{Error, Result};
 
 /// Raised whenever the bytes that a shape and a seed give change.
@@ -60,16 +61,6 @@ pub fn cached(shape: &Shape, seed: u64, root: &Path) -> Result<PathBuf> {
     }
 }
 
-/// A name that no other process or thread drafts under.
-fn draft_beside(folder: &Path) -> PathBuf {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let mut name = folder.file_name().unwrap_or_default().to_owned();
-    let draft = COUNT.fetch_add(1, Ordering::Relaxed);
-    name.push(format!(".draft-{}-{draft}", std::process::id()));
-    folder.with_file_name(name)
-}
-
 fn write_files(shape: &Shape, seed: u64, folder: &Path) -> Result<()> {
     let words = tokenizer::train(shape.config.architecture)?;
     assert!(words.n_tokens <= shape.config.vocab_size, "{}: vocabulary too small", shape.name);
@@ -105,8 +96,8 @@ fn to_json(config: &ModelConfig, shape: &Shape) -> Value {
         "num_key_value_heads": config.n_kv_heads,
         "head_dim": config.head_dim,
         "hidden_act": "silu",
-        "rms_norm_eps": config.norm_eps,
-        "rope_theta": config.rope.theta,
+        "rms_norm_eps": plain(config.norm_eps),
+        "rope_theta": plain(config.rope.theta),
         "rope_scaling": scaling_to_json(config.rope.scaling),
         "max_position_embeddings": config.max_context,
         "tie_word_embeddings": config.tied,
@@ -133,17 +124,27 @@ fn to_json(config: &ModelConfig, shape: &Shape) -> Value {
 fn scaling_to_json(scaling: RopeScaling) -> Value {
     match scaling {
         RopeScaling::Plain => Value::Null,
-        RopeScaling::Linear { factor } => json!({ "rope_type": "linear", "factor": factor }),
-        RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_context } => {
+        RopeScaling::Linear { factor } => json!({ "rope_type": "linear", "factor": plain(factor) }),
+        RopeScaling::Llama3 {
+            factor,
+            low_freq_factor,
+            high_freq_factor,
+            original_max_position_embeddings,
+        } => {
             json!({
                 "rope_type": "llama3",
-                "factor": factor,
-                "low_freq_factor": low_freq_factor,
-                "high_freq_factor": high_freq_factor,
-                "original_max_position_embeddings": original_context,
+                "factor": plain(factor),
+                "low_freq_factor": plain(low_freq_factor),
+                "high_freq_factor": plain(high_freq_factor),
+                "original_max_position_embeddings": original_max_position_embeddings,
             })
         }
     }
+}
+
+/// The number as people write it: `1e-5`, not the nearest f32 in seventeen digits.
+fn plain(number: f32) -> f64 {
+    number.to_string().parse().expect("a float prints as a float")
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ fn rope_in_every_spelling() {
         factor: 8.0,
         low_freq_factor: 1.0,
         high_freq_factor: 4.0,
-        original_context: 8192,
+        original_max_position_embeddings: 8192,
     };
     for key in ["type", "rope_type"] {
         let mut scaling = llama3.clone();

@@ -124,7 +124,7 @@ fn llama_1b() -> Shape {
                 factor: 32.0,
                 low_freq_factor: 1.0,
                 high_freq_factor: 4.0,
-                original_context: 8192,
+                original_max_position_embeddings: 8192,
             },
         },
         max_context: 131_072,
