@@ -33,4 +33,5 @@ pub mod shape;
 pub mod silu_mul;
 
 mod host;
+mod lanes;
 mod split;

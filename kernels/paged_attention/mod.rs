@@ -9,8 +9,10 @@
 //! value must be in the pool already (`rope_kv_write` comes first), so that prefill and decode are
 //! the same op.
 
+mod cpu;
 pub mod portable;
 pub mod reference;
+mod tile;
 
 use candle_core::{DType, Result, Tensor, bail};
 
@@ -60,7 +62,11 @@ pub fn paged_attention(
             bail!("paged_attention: sequence {j} has block {block}, the pool has {n}")
         }
     }
-    portable::paged_attention(q, layer, batch, attend)
+    if q.device().is_cpu() && [q.dtype(), layer.k.dtype()] == [DType::F32; 2] {
+        cpu::paged_attention(q, layer, batch, attend)
+    } else {
+        portable::paged_attention(q, layer, batch, attend)
+    }
 }
 
 impl Attend {

@@ -12,5 +12,6 @@
 mod attention;
 mod bench;
 mod close;
+mod exact;
 mod kv_write;
 mod rope;
