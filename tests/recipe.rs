@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use stillroom::recipe::spec::*;
-use stillroom::recipe::{Faults, Recipe};
+use stillroom::recipe::{Faults, Recipe, step};
 
 const GOOD: &str = r#"
 name = "pairs"
@@ -184,8 +184,14 @@ fn a_flow_that_is_no_order_is_refused() {
     check(
         "[answer_a, answer_b]\n     >> group >> judge",
         "[answer_a, answer_b] >> judge >> group",
-        &["5:judge: `judge` (UltraFeedback) comes after several steps: `answer_a`, `answer_b` \
-         | join them first: `[answer_a, answer_b] >> group >> judge`"],
+        &[
+            "5:judge: `judge` (UltraFeedback) comes after several steps: `answer_a`, `answer_b` \
+             | join them first: `[answer_a, answer_b] >> group >> judge`",
+            "5:group: `group` (GroupColumns) joins branches but comes after `judge` alone \
+             | give it two or more: `[judge, ...] >> group`",
+            "32:\"UltraFeedback\": `judge` needs the column `generations`, which nothing before \
+             it provides | did you mean `generation`?",
+        ],
     );
     check(
         "load >> [answer_a, answer_b]",
@@ -213,4 +219,221 @@ fn a_column_that_nothing_provides_is_missed_before_the_run() {
         &["33:\"UltraFeedback\": `judge` needs the column `generations`, which nothing before it \
          provides | did you mean `generatoins`?"],
     );
+}
+
+#[test]
+fn a_missing_column_of_a_known_file_is_missed_too() {
+    let load = "[steps.load]\ntype = \"LoadDataFromFileSystem\"\npath = \"known.jsonl\"\n";
+    let dicts = "[steps.load]\ntype = \"LoadDataFromDicts\"\n\
+                 data = [{ instruction = \"Add 1 and 2.\" }, { instruction = \"Name a prime.\" }]\n";
+    assert!(GOOD.contains(dicts));
+    let from_file = GOOD.replace(dicts, load);
+    let mapped = |path: &str| {
+        from_file.replace(load, &format!("{load}columns = {{ instruction = \"{path}\" }}\n"))
+    };
+    assert!(shown(&read(&from_file, &[]).unwrap_err())[0].contains("`instruction`"));
+    check_text(&mapped("turns[0]"), &[], &[]);
+    check_text(
+        &mapped("trns[0]"),
+        &[],
+        &["17:{ instruction = \"trns[0]\" }: some/folder/known.jsonl has no column `trns` \
+           | did you mean `turns`?"],
+    );
+    check_text(
+        &mapped("turns[x]"),
+        &[],
+        &[
+            "17:{ instruction = \"turns[x]\" }: `turns[x]` is no path into a column: `[x]` holds no \
+           number counted from 0 | write a column, or a path such as `turns[0]` or `meta.title`",
+        ],
+    );
+    check_text(&from_file.replace("known", "unknown"), &[], &[]);
+}
+
+#[test]
+fn models_are_used_and_come_from_somewhere() {
+    let source = |source: &str| GOOD.replacen("tiny:llama", source, 1);
+    check_text(&source("org/name"), &[], &[]);
+    check_text(&source("./folder"), &[], &[]);
+    let fault = |text: &str| shown(&read(&source(text), &[]).unwrap_err()).join("\n");
+    assert!(fault("tiny:lama").contains("did you mean `llama`?"), "{}", fault("tiny:lama"));
+    assert!(fault("demo:llama").contains("brings no demo models"));
+    assert!(fault("org/name-GGUF/model.Q8_0.gguf").contains("GGUF files are not read yet"));
+    assert!(fault("gpt").contains("no folder and no Hub repository"));
+    check(
+        "[models.judge]",
+        "[models.idle]\nsource = \"tiny:llama\"\n[models.judge]",
+        &["11:idle: no step uses the model `idle` \
+         | delete `[models.idle]`, or name it in a step: `model = \"idle\"`"],
+    );
+    check(
+        "\"tiny:llama\"",
+        "\"tiny:llama\"\nrevision = \"v2\"",
+        &["11:\"v2\": only a Hub repository has revisions, not `tiny:llama` | delete `revision`"],
+    );
+}
+
+#[test]
+fn numbers_out_of_range_are_refused() {
+    let generation = |text: &str| {
+        let good = "{ max_new_tokens = 16, temperature = 0.7 }";
+        let faults = read(&GOOD.replace(good, text), &[]).unwrap_err();
+        shown(&faults).join("\n")
+    };
+    assert_eq!(generation("{ temperature = -1 }"), "21:-1: `temperature` is -1.0 | 0 or more");
+    assert_eq!(generation("{ top_p = 0.0 }"), "21:0.0: `top_p` is 0.0 | above 0, up to 1");
+    assert_eq!(generation("{ top_p = nan }"), "21:nan: `top_p` is NaN | above 0, up to 1");
+    assert!(generation("{ max_new_tokens = 0 }").contains("or there is no answer"));
+    assert!(generation("{ stop = [\"\"] }").contains("a stop text is empty"));
+    assert!(generation("{ logit_bias = { a = 1.0 } }").contains("token ids and numbers"));
+    assert!(
+        generation("{ grammar = { regexp = \"a\" } }").contains("is one of `{ regex = TEXT }`")
+    );
+    check(
+        "model = \"llama\"\ngeneration",
+        "model = \"llama\"\nnum_generations = 0\ngeneration",
+        &["21:0: `num_generations` is 0 | from 1 to 4096"],
+    );
+    check(
+        "{ temperature = 0.5 }",
+        "{ max_new_tokens = 3 }",
+        &["35:3: a judgement of 2 answers has at least 4 tokens, `max_new_tokens` is 3 \
+         | raise `generation.max_new_tokens`, or set `rationale = \"none\"`"],
+    );
+    check(
+        "[{ instruction = \"Add 1 and 2.\" }, { instruction = \"Name a prime.\" }]",
+        "[]",
+        &["16:[]: `data` has no rows | give it rows: `data = [{ instruction = \"...\" }]`"],
+    );
+    let template = "model = \"llama\"\ntemplate = \"{{ question }}\"\ngeneration";
+    check(
+        "model = \"llama\"\ngeneration",
+        template,
+        &["21:\"{{ question }}\": the template uses `question`, which is not in `columns` \
+         | add \"question\" to `columns`"],
+    );
+}
+
+#[test]
+fn many_faults_are_told_at_once_in_the_order_of_the_file() {
+    let text = GOOD
+        .replace("seed = 7", "seed = -1\nsedd = 3")
+        .replace("\"tiny:judge\"", "7")
+        .replace("temperature = 0.7", "temperature = -2.0");
+    check_text(
+        &text,
+        &[],
+        &[
+            "3:-1: `seed` is a whole number from 0, not the number -1",
+            "4:sedd: `sedd` is no key of a recipe | did you mean `seed`?",
+            "13:7: `models.judge.source` is a text, not the number 7 | put it in quotes",
+            "22:-2.0: `temperature` is -2.0 | 0 or more",
+        ],
+    );
+}
+
+#[test]
+fn overrides_reach_any_key_and_are_named_in_faults() {
+    let set = [
+        "steps.answer_a.generation.temperature=0.9",
+        "steps.answer_a.system_prompt=Be brief. = please",
+        "steps.load.data.1.instruction=Name two primes.",
+        "seed=11",
+    ];
+    let recipe = read(GOOD, &set).unwrap();
+    let Step::TextGeneration(answer) = &recipe.steps[1].1 else { panic!("an answerer") };
+    assert_eq!(answer.generation.temperature, 0.9);
+    assert_eq!(answer.generation.max_new_tokens, 16);
+    assert_eq!(answer.system_prompt.as_deref(), Some("Be brief. = please"));
+    let Step::LoadDataFromDicts(load) = &recipe.steps[0].1 else { panic!("the loader") };
+    assert_eq!(load.data[1]["instruction"], "Name two primes.");
+    assert_eq!(recipe.seed, 11);
+    check_text(
+        GOOD,
+        &["seed", "seed.x=1", "steps.judge.orders=3", "steps.judge.rationel=none"],
+        &[
+            "-: `--set seed`: this is not KEY=VALUE \
+             | write it as `--set steps.answer.generation.temperature=0.9`",
+            "-: `--set seed.x=1`: `seed` is the number 7 and holds no `x`",
+            "-: `--set steps.judge.orders=3`: `steps.judge.orders` is 1, 2 or \"all\", \
+             not the number 3",
+            "-: `--set steps.judge.rationel=none`: `steps.judge.rationel` is no key of a recipe \
+             | did you mean `rationale`?",
+        ],
+    );
+}
+
+#[test]
+fn paths_are_seen_from_the_recipe_and_overrides_from_the_working_folder() {
+    let text = GOOD.replace("\"tiny:llama\"", "\"./models/llama\"");
+    let recipe = read(&text, &[]).unwrap();
+    assert_eq!(recipe.models[0].1.source, "./some/folder/./models/llama");
+    let recipe = read(&text, &["models.llama.source=./models/llama"]).unwrap();
+    assert_eq!(recipe.models[0].1.source, "./models/llama");
+}
+
+#[test]
+fn rust_and_toml_give_the_same_recipe() {
+    let rows = ["Add 1 and 2.", "Name a prime."];
+    let row = |text: &str| [("instruction".to_owned(), text.into())].into_iter().collect();
+    let load = step("load", LoadDataFromDicts::new(rows.map(row).to_vec()));
+    let short = Generation { max_new_tokens: 16, temperature: 0.7, ..Generation::default() };
+    let answer = TextGeneration { generation: short, ..TextGeneration::new("llama") };
+    let a = step("answer_a", answer);
+    let b = step("answer_b", TextGeneration::new("llama"));
+    let names = ["generations", "model_names"].map(str::to_owned).to_vec();
+    let columns = GroupColumns::new(["generation", "model_name"]);
+    let group = step("group", GroupColumns { output_columns: Some(names), ..columns });
+    let mut judge = UltraFeedback::new("judge");
+    judge.generation.temperature = 0.5;
+    let judge = step("judge", judge);
+    let dpo = step("dpo", FormatTextGenerationDpo {});
+    let built = Recipe::builder("pairs")
+        .seed(7)
+        .model("llama", ModelSpec::new("tiny:llama"))
+        .model("judge", ModelSpec::new("tiny:judge"))
+        .flow(load >> [a, b] >> group >> judge >> dpo)
+        .build()
+        .unwrap();
+    let read_back = read(GOOD, &[]).unwrap();
+    assert_eq!(built, read_back);
+    assert_eq!(read(&built.to_toml(), &[]).unwrap(), built);
+}
+
+#[test]
+fn faults_in_rust_are_those_of_a_file_without_a_place() {
+    let keep = step("keep", KeepColumns::new(["a", "a"]));
+    let faults = Recipe::builder("x").flow(keep).build().unwrap_err();
+    assert_eq!(
+        shown(&faults),
+        [
+            "-: `columns` has `a` twice",
+            "-: `keep` (KeepColumns) has no step before it \
+             | a flow starts with LoadDataFromDicts or LoadDataFromFileSystem",
+        ]
+    );
+}
+
+#[test]
+fn a_change_reaches_the_steps_after_it_and_no_others() {
+    let prints = |set: &[&str], weights: &str| {
+        let recipe = read(GOOD, set).unwrap();
+        let contents = |_: usize, step: &Step| match step.model() {
+            Some("judge") => weights.to_owned(),
+            _ => String::new(),
+        };
+        let prints = recipe.fingerprints(contents);
+        recipe.steps.iter().map(|(name, _)| name.clone()).zip(prints).collect::<Vec<_>>()
+    };
+    let before = prints(&[], "v1");
+    let changed = |after: Vec<(String, stillroom::recipe::Fingerprint)>| {
+        let pairs = before.iter().zip(after).filter(|(old, new)| **old != *new);
+        pairs.map(|(old, _)| old.0.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(changed(prints(&[], "v1")), [""; 0]);
+    assert_eq!(changed(prints(&[], "v2")), ["judge", "dpo"]);
+    let hotter = ["steps.answer_b.generation.temperature=0.2"];
+    assert_eq!(changed(prints(&hotter, "v1")), ["answer_b", "group", "judge", "dpo"]);
+    let reseeded = ["seed=8"];
+    assert_eq!(changed(prints(&reseeded, "v1")).len(), before.len());
 }

@@ -81,6 +81,7 @@ impl Step {
         let mut set = union(parents);
         match self {
             Self::LoadDataFromDicts(step) => {
+                set.is_open = step.data.is_empty();
                 set.add(step.data.iter().flat_map(|row| row.keys().cloned()));
             }
             Self::LoadDataFromFileSystem(step) => {

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::draft::{Draft, Drafted, Marks};
+use super::fields::Fields;
 use super::flow;
 use super::graph::Graph;
 use super::nearest::{did_you_mean, listed};
 use super::place::{Findings, Place};
-use super::read::Fields;
 use super::source::{resolve_path, resolve_source};
 use super::spec::{
     ExpandColumns, FormatTextGenerationDpo, Generation, GroupColumns, KeepColumns,

@@ -9,12 +9,12 @@ mod check;
 mod contract;
 mod draft;
 mod faults;
+mod fields;
 mod file;
 mod flow;
 mod graph;
 mod nearest;
 mod place;
-mod read;
 mod set;
 mod source;
 pub mod spec;
@@ -22,6 +22,7 @@ mod step;
 mod tree;
 mod values;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use builder::{Builder, Flow, step};
@@ -32,17 +33,18 @@ pub use faults::{Fault, Faults};
 pub use source::Source;
 pub use spec::Recipe;
 
+use crate::data::read::{self, FileSource};
 use crate::{Error, Result};
 
 impl Recipe {
     /// Reads and checks a recipe file.
     ///
-    /// `overrides` are written into it first, as `--set` gives them. `inspect` tells the columns
-    /// of data files.
+    /// `overrides` are written into it first, as `--set` gives them. Data files are looked into
+    /// for their columns; one that cannot be read is left to the run to complain about.
     ///
     /// # Errors
     /// When the file cannot be read, or with all faults of the recipe.
-    pub fn load(path: &Path, overrides: &[String], inspect: Inspect<'_>) -> Result<Self> {
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
         let file = path.display().to_string();
         let bytes = std::fs::read(path).map_err(|error| Error::Usage {
             what: format!("cannot read the recipe {file}: {error}"),
@@ -53,7 +55,7 @@ impl Recipe {
             hint: "save it as UTF-8".to_owned(),
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Ok(Self::parse(&text, &file, folder, overrides, inspect)?)
+        Ok(Self::parse(&text, &file, folder, overrides, &file_columns)?)
     }
 
     /// Checks a recipe's text. `file` names it in messages and, by its stem, a recipe without a
@@ -81,4 +83,11 @@ impl Recipe {
             _ => Err(found.into_faults(file, text)),
         }
     }
+}
+
+/// The columns of a data file's first rows, if it can be read.
+pub fn file_columns(path: &Path) -> Option<Vec<String>> {
+    let path = path.to_owned();
+    let source = FileSource { path, num_examples: None, columns: BTreeMap::new() };
+    read::columns(&source).ok().filter(|columns| !columns.is_empty())
 }

@@ -1,6 +1,7 @@
 //! Columns walked along the flow: each step finds what it needs.
 
 use super::{Inspect, step_of};
+use crate::data::read::ColumnPath;
 use crate::recipe::contract::ColumnSet;
 use crate::recipe::draft::{Draft, Marks};
 use crate::recipe::nearest::{did_you_mean, listed, nearest};
@@ -69,12 +70,20 @@ fn check_mapping(
     file: Option<&[String]>,
     found: &mut Findings,
 ) {
-    let Some(file) = file else { return };
     for path in loader.columns.values() {
-        let root = path.split(['.', '[']).next().unwrap_or_default();
-        if !file.iter().any(|column| column == path || column == root) {
-            let message = format!("{} has no column `{root}`", loader.path.display());
-            let hint = did_you_mean(root, file.iter().map(String::as_str));
+        let head = match ColumnPath::parse(path) {
+            Ok(parsed) => parsed.head().to_owned(),
+            Err(why) => {
+                let message = format!("`{path}` is no path into a column: {why}");
+                let hint = "write a column, or a path such as `turns[0]` or `meta.title`";
+                marks.fault("columns", found, message, Some(hint));
+                continue;
+            }
+        };
+        let Some(file) = file else { continue };
+        if !file.iter().any(|column| column == path || *column == head) {
+            let message = format!("{} has no column `{head}`", loader.path.display());
+            let hint = did_you_mean(&head, file.iter().map(String::as_str));
             marks.fault("columns", found, message, hint.as_deref());
         }
     }

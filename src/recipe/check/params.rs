@@ -2,6 +2,8 @@
 
 use std::ops::Bound;
 
+use stillroom_models::tiny::Shape;
+
 use super::table;
 use crate::recipe::draft::{Draft, Drafted, Marks};
 use crate::recipe::nearest::did_you_mean;
@@ -58,6 +60,12 @@ fn check_source(spec: &ModelSpec, marks: &Marks, found: &mut Findings) {
                 marks.fault("revision", found, "the revision is empty", None);
             }
         }
+        Ok(Source::Tiny(shape)) if Shape::named(&shape).is_none() => {
+            let hint =
+                did_you_mean(&shape, Shape::names().map(|(name, _)| name).collect::<Vec<_>>());
+            let message = format!("`{shape}` is no tiny shape");
+            marks.fault("source", found, message, hint.as_deref());
+        }
         Ok(Source::Tiny(_) | Source::Folder(_)) => {
             if spec.revision != ModelSpec::MAIN {
                 let message = format!("only a Hub repository has revisions, not `{}`", spec.source);
@@ -78,8 +86,8 @@ pub(super) fn check_step(step: &Drafted<Step>, found: &mut Findings) {
                 let hint = "leave it out to read every row";
                 marks.fault("num_examples", found, "`num_examples` is 0: no rows", Some(hint));
             }
-            let kind = step.path.extension().and_then(|ext| ext.to_str()).unwrap_or_default();
-            if !["jsonl", "json", "csv", "parquet"].contains(&kind) {
+            let kind = step.path.extension().unwrap_or_default().to_ascii_lowercase();
+            if !["jsonl", "ndjson", "json", "csv", "parquet"].iter().any(|known| kind == *known) {
                 let message = format!("{} is no kind of file that is read", step.path.display());
                 let hint = "use .jsonl, .json, .csv or .parquet";
                 marks.fault("path", found, message, Some(hint));
