@@ -20,7 +20,8 @@ pub fn moe(x: &[f32], logits: &[f32], h: usize, experts: &[PlainExpert], top_k: 
 
 fn token(x: &[f32], logits: &[f32], experts: &[PlainExpert], top_k: usize) -> Vec<f32> {
     let mut order = (0..experts.len()).collect::<Vec<_>>();
-    order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
+    let by_logit = |a: usize, b: usize| logits[b].partial_cmp(&logits[a]).expect("no NaN logits");
+    order.sort_by(|&a, &b| by_logit(a, b).then(a.cmp(&b)));
     let chosen = &order[..top_k];
     // Renormalised over the chosen, the softmax over all cancels down to one over the chosen.
     let exp = |i: usize| f64::from(logits[i] - logits[order[0]]).exp();

@@ -29,7 +29,8 @@ pub fn route(logits: &[f32], n_experts: usize, top_k: usize) -> Routing {
         order.extend(0..n_experts as u32);
         let key = |&i: &u32| {
             let logit = row[i as usize];
-            if logit.is_nan() { f32::NEG_INFINITY } else { logit }
+            // Adding zero turns -0 into 0, which a total order would not call equal.
+            if logit.is_nan() { f32::NEG_INFINITY } else { logit + 0.0 }
         };
         // A stable sort keeps the lower index first among equals.
         order.sort_by(|a, b| key(b).total_cmp(&key(a)));
@@ -84,7 +85,7 @@ mod tests {
 
     #[test]
     fn ties_go_to_the_lower_index() {
-        let routing = route(&[1.0, 3.0, 3.0, 3.0, 0.0, 0.0, 0.0, 0.0], 4, 2);
+        let routing = route(&[1.0, 3.0, 3.0, 3.0, -0.0, 0.0, 0.0, 0.0], 4, 2);
         assert_eq!(routing.experts, [1, 2, 0, 1]);
         assert_eq!(routing.weights, [0.5; 4]);
     }

@@ -12,6 +12,7 @@
 mod attention;
 mod bench;
 mod close;
+mod dense;
 mod exact;
 mod kv_write;
 mod rope;

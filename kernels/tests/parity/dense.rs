@@ -1,0 +1,188 @@
+//! The ops between the attentions: products, norms, gates and experts.
+
+use candle_core::{DType, Device, Tensor};
+use std::sync::Arc;
+use stillroom_kernels::linear::{self, Format, Linear, Quant, RowOrder, Weight};
+use stillroom_kernels::moe::{self, Expert};
+use stillroom_kernels::{rms_norm, silu_mul};
+
+use crate::bench::{Noise, Path, devices};
+use crate::close::Close;
+
+/// The types that these ops take on a path: the fast CPU ones compute in f32 only.
+fn dtypes(path: &Path) -> &'static [DType] {
+    if path.device.is_cpu() && !path.portable { &[DType::F32] } else { path.dtypes() }
+}
+
+/// `w` as the path would hold it.
+fn weight(path: &Path, w: &Tensor) -> Weight {
+    let panels = path.device.is_cpu() && !path.portable;
+    let format = if panels { Format::Panels } else { Format::Dense(w.dtype()) };
+    Weight::from_tensor(w, format, &path.device).unwrap()
+}
+
+fn linear(path: &Path, w: &Tensor) -> Linear {
+    Linear::new(Arc::new(weight(path, w)), RowOrder::Fixed)
+}
+
+devices!(linear_matches_the_reference, |path: &Path| {
+    let mut noise = Noise::new(11);
+    let shapes =
+        [(1, 1, 1), (1, 768, 96), (2, 31, 33), (5, 64, 32), (13, 256, 100), (33, 3000, 40)];
+    for (t, k, n) in shapes {
+        for &dtype in dtypes(path) {
+            let (x, x_rounded) = path.put(&noise.spiky(t * k), &[t, k], dtype);
+            let (w, w_rounded) = path.put(&noise.spiky(n * k), &[n, k], dtype);
+            let found = linear(path, &w).forward(&x).unwrap();
+            assert_eq!(found.dtype(), dtype);
+            let wanted = linear::reference::linear(&x_rounded, &w_rounded, k);
+            Close::of(dtype).assert(&format!("[{t}, {k}] x {n}"), &found, &[t, n], &wanted);
+        }
+    }
+});
+
+/// The weights are what their blocks hold, so nothing is lost there; the activations are rounded to 8 bits
+/// with one scale a block of at most 256: each may be off by half a step of its block.
+#[test]
+fn quantised_linear_is_as_near_as_its_rounding_allows() {
+    let mut noise = Noise::new(12);
+    for (quant, k) in [(Quant::Q8_0, 96), (Quant::Q8_0, 768), (Quant::Q4K, 256), (Quant::Q4K, 768)]
+    {
+        let (t, n) = (33, 48);
+        let (x, w) = (noise.spiky(t * k), noise.spiky(n * k));
+        let w = Tensor::from_vec(w, (n, k), &Device::Cpu).unwrap();
+        let weight = Arc::new(linear::quantize(&w, quant, &Device::Cpu).unwrap());
+        let w = weight.to_f32().unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let blocks = x.chunks_exact(k).flat_map(|row| row.chunks(256));
+        let half_steps: Vec<f32> = blocks
+            .flat_map(|block| {
+                let most = block.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+                vec![most / 250.0; block.len()]
+            })
+            .collect();
+        let wanted = linear::reference::linear(&x, &w, k);
+        let allowed = linear::reference::linear_mass(&half_steps, &w, k);
+        let x = Tensor::from_vec(x, (t, k), &Device::Cpu).unwrap();
+        for order in [RowOrder::Fixed, RowOrder::Fastest] {
+            let found = Linear::new(weight.clone(), order).forward(&x).unwrap();
+            let found = found.flatten_all().unwrap();
+            let found = found.to_vec1::<f32>().unwrap();
+            for ((found, wanted), allowed) in found.iter().zip(&wanted).zip(&allowed) {
+                let gap = (found - wanted).abs();
+                assert!(gap <= *allowed, "{quant:?} k = {k}: {gap} is more than {allowed}");
+            }
+        }
+    }
+}
+
+devices!(rms_norm_matches_the_reference, |path: &Path| {
+    let mut noise = Noise::new(13);
+    for (t, h, eps) in [(1, 1, 1e-5), (3, 7, 1e-6), (2, 64, 1e-5), (33, 768, 1e-5), (5, 2048, 0.1)]
+    {
+        for &dtype in dtypes(path) {
+            let (x, x_rounded) = path.put(&noise.spiky(t * h), &[t, h], dtype);
+            let (w, w_rounded) = path.put(&noise.spiky(h), &[h], dtype);
+            let (more, _) = path.put(&noise.spiky(t * h), &[t, h], dtype);
+            let (found, (normed, sum)) = match path.portable {
+                true => (
+                    rms_norm::portable::rms_norm(&x, &w, eps),
+                    rms_norm::portable::add_rms_norm(&x, &more, &w, eps).unwrap(),
+                ),
+                false => (
+                    rms_norm::rms_norm(&x, &w, eps),
+                    rms_norm::add_rms_norm(&x, &more, &w, eps).unwrap(),
+                ),
+            };
+            let what = format!("[{t}, {h}] eps {eps}");
+            let wanted = rms_norm::reference::rms_norm(&x_rounded, &w_rounded, eps);
+            Close::of(dtype).assert(&what, &found.unwrap(), &[t, h], &wanted);
+
+            let wanted = (&x + &more).unwrap();
+            let wanted = wanted.to_dtype(DType::F32).unwrap().flatten_all().unwrap();
+            let wanted = wanted.to_vec1::<f32>().unwrap();
+            Close::of(dtype).assert(&what, &sum, &[t, h], &wanted);
+            let wanted = rms_norm::reference::rms_norm(&wanted, &w_rounded, eps);
+            Close::of(dtype).assert(&what, &normed, &[t, h], &wanted);
+        }
+    }
+});
+
+devices!(silu_mul_matches_the_reference, |path: &Path| {
+    let mut noise = Noise::new(14);
+    for (t, i) in [(1, 1), (3, 5), (2, 64), (40, 777)] {
+        for &dtype in dtypes(path) {
+            let (x, x_rounded) = path.put(&noise.spiky(t * 2 * i), &[t, 2 * i], dtype);
+            let found = match path.portable {
+                true => silu_mul::portable::silu_mul(&x),
+                false => silu_mul::silu_mul(&x),
+            };
+            let wanted = silu_mul::reference::silu_mul(&x_rounded, i);
+            Close::of(dtype).assert(&format!("[{t}, {i}]"), &found.unwrap(), &[t, i], &wanted);
+        }
+    }
+});
+
+struct Experts {
+    held: Vec<Expert>,
+    plain: Vec<moe::reference::PlainExpert>,
+}
+
+fn experts(path: &Path, noise: &mut Noise, (e, h, i): (usize, usize, usize)) -> Experts {
+    let (mut held, mut plain) = (Vec::new(), Vec::new());
+    for _ in 0..e {
+        let scale = 1.0 / (h as f32).sqrt();
+        let mut matrix = |n: usize, k: usize| {
+            let smooth: Vec<f32> = noise.spiky(n * k).iter().map(|x| x * scale).collect();
+            path.put(&smooth, &[n, k], DType::F32)
+        };
+        let (gate_up, down) = (matrix(2 * i, h), matrix(h, i));
+        held.push(Expert { gate_up: linear(path, &gate_up.0), down: linear(path, &down.0) });
+        plain.push(moe::reference::PlainExpert { gate_up: gate_up.1, down: down.1 });
+    }
+    Experts { held, plain }
+}
+
+devices!(moe_matches_the_reference, |path: &Path| {
+    let mut noise = Noise::new(15);
+    for (t, h, i, e, top_k) in
+        [(1, 32, 64, 8, 2), (7, 16, 8, 4, 1), (40, 64, 48, 8, 2), (3, 8, 8, 3, 3)]
+    {
+        let experts = experts(path, &mut noise, (e, h, i));
+        let (x, x_rounded) = path.put(&noise.spiky(t * h), &[t, h], DType::F32);
+        // Rounded to halves, so that some rows have ties at the border of the top k.
+        let mut logits = noise.spiky(t * e);
+        logits.iter_mut().for_each(|logit| *logit = (*logit * 2.0).round() / 2.0);
+        let (on, logits) = path.put(&logits, &[t, e], DType::F32);
+        let found = match path.portable {
+            true => moe::portable::moe(&x, &on, &experts.held, top_k),
+            false => moe::moe(&x, &on, &experts.held, top_k),
+        };
+        let wanted = moe::reference::moe(&x_rounded, &logits, h, &experts.plain, top_k);
+        Close::of(DType::F32).assert(&format!("{t} of {e}"), &found.unwrap(), &[t, h], &wanted);
+    }
+});
+
+/// A token's bits do not depend on who else chose its experts, in f32 and in fixed blocks.
+#[test]
+fn a_token_has_the_same_bits_in_any_crowd_of_experts() {
+    let mut noise = Noise::new(16);
+    let (t, h, i, e) = (40, 256, 512, 8);
+    for format in [Format::Panels, Format::Quantised(Quant::Q8_0), Format::Quantised(Quant::Q4K)] {
+        let mut random = |n: usize, k: usize| {
+            let w = Tensor::from_vec(noise.spiky(n * k), (n, k), &Device::Cpu).unwrap();
+            let weight = Weight::from_tensor(&w, format, &Device::Cpu).unwrap();
+            Linear::new(Arc::new(weight), RowOrder::Fixed)
+        };
+        let experts: Vec<Expert> =
+            (0..e).map(|_| Expert { gate_up: random(2 * i, h), down: random(h, i) }).collect();
+        let x = Tensor::from_vec(noise.spiky(t * h), (t, h), &Device::Cpu).unwrap();
+        let logits = Tensor::from_vec(noise.spiky(t * e), (t, e), &Device::Cpu).unwrap();
+        let bits = |from: usize, rows: usize| {
+            let [x, logits] = [&x, &logits].map(|all| all.narrow(0, from, rows).unwrap());
+            moe::moe(&x, &logits, &experts, 2).unwrap().to_vec2::<f32>().unwrap()
+        };
+        let alone: Vec<_> = (0..t).flat_map(|row| bits(row, 1)).collect();
+        assert_eq!(bits(0, t), alone, "{format}");
+        assert_eq!(bits(3, 9), alone[3..12], "{format}");
+    }
+}
