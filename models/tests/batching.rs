@@ -4,6 +4,8 @@
 //! Every quantised path meets several sequences at once here; and what it computes stays close to
 //! the unquantised model.
 
+#![allow(clippy::unwrap_used, reason = "clippy lets #[test] functions unwrap, but not helpers")]
+
 mod support;
 
 use std::path::Path;

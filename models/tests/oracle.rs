@@ -4,6 +4,8 @@
 //! Its limits shape the cases: heads of `hidden / heads`, a Mixtral that knows no absent window,
 //! and a window that lets a token see one more than `transformers` does.
 
+#![allow(clippy::unwrap_used, reason = "clippy lets #[test] functions unwrap, but not helpers")]
+
 mod support;
 
 use std::collections::HashMap;
