@@ -1,5 +1,6 @@
 //! A run from its plan to its data set.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -10,27 +11,29 @@ use super::executor::{Doors, Executor, Leaf, Setting};
 use super::feed::Feed;
 use super::log::Log;
 use super::opener::Opener;
-use super::plan::Plan;
+use super::plan::{Plan, PlannedModel};
 use super::steps::{Runner, model_of};
 use super::store::Store;
 use super::tally::Tally;
 use super::watch::{Event, Summary, Watcher};
 use crate::Result;
+use crate::data::dataset::{self, About, CardModel, Layout, RowStream};
 use crate::data::disk;
+use crate::data::dropped::Counts;
 use crate::data::folder::RunFolder;
-use crate::recipe::spec::Recipe;
+use crate::recipe::spec::{Quantize, Recipe};
 
 /// How a recipe is run.
 #[derive(Debug, Clone)]
 pub struct RunOptions<'a> {
     /// The run's folder.
     pub out: PathBuf,
-    /// Text of the recipe, as it is kept in the folder.
-    pub recipe_text: &'a str,
     /// Most root rows of each loader; all when absent.
     pub limit: Option<usize>,
     /// One root row through everything, in a folder that is gone afterwards.
     pub dry_run: bool,
+    /// How the data set lays out pairs.
+    pub layout: Layout,
     /// Set from outside to stop after the rows that are finished.
     pub interrupt: &'a AtomicBool,
 }
@@ -100,7 +103,7 @@ impl<'a> Run<'a> {
             recipe.steps.iter().map(|(_, step)| Runner::build(step)).collect::<Result<_>>()?;
         let plan = Plan::build(recipe, options.limit, opener)?;
         let folder = RunFolder::open(&options.out)?;
-        disk::write_atomic(&folder.recipe(), options.recipe_text.as_bytes())?;
+        disk::write_atomic(&folder.recipe(), recipe.to_toml().as_bytes())?;
         let mut log = Log::open(&folder.events())?;
         log.write(
             "started",
@@ -204,11 +207,75 @@ impl<'a> Run<'a> {
     }
 
     fn finish(&mut self, leaves: &[Vec<Leaf>]) -> Result<Summary> {
+        self.tally.tell(&Event::WritingDataset);
         let mut summary = self.tally.summary();
+        self.write_dataset(leaves, &summary)?;
+        if self.options.limit.is_none() {
+            self.store.set_aside_unmet()?;
+        }
         summary.folder = self.store.folder().root().to_owned();
         summary.n_pairs = leaves.iter().map(|rows| rows.len() as u64).sum();
         summary.seconds = self.started.elapsed().as_secs_f64();
         Ok(summary)
+    }
+
+    /// Writes the rows of all leaves, in the data's order, as a folder for the Hub.
+    fn write_dataset(&mut self, leaves: &[Vec<Leaf>], summary: &Summary) -> Result<()> {
+        let folder = self.store.folder().dataset();
+        let store = RefCell::new(&mut self.store);
+        let rows_of = |step: usize| {
+            let store = &store;
+            move || -> Result<RowStream<'_>> {
+                let read = move |leaf: &Leaf| {
+                    let entry = store.borrow_mut().read(step, leaf.offset)?;
+                    Ok(entry.row.columns)
+                };
+                Ok(Box::new(leaves[step].iter().map(read)))
+            }
+        };
+        let steps: Vec<usize> = self.plan.graph.leaves().collect();
+        let rows: Vec<_> = steps.iter().map(|step| rows_of(*step)).collect();
+        let name = |step: &usize| self.recipe.steps[*step].0.clone();
+        let written: Vec<dataset::Leaf<'_>> = steps
+            .iter()
+            .zip(&rows)
+            .map(|(step, rows)| dataset::Leaf { name: name(step), rows })
+            .collect();
+        let about = about(self.recipe, &self.plan, summary);
+        dataset::write(&folder, &written, self.options.layout, &about).map(|_| ())
+    }
+}
+
+/// What the data set's card tells.
+fn about(recipe: &Recipe, plan: &Plan, summary: &Summary) -> About {
+    let model = |model: &PlannedModel| CardModel {
+        name: model.name.clone(),
+        source: model.spec.source.clone(),
+        revision: Some(model.spec.revision.clone()).filter(|_| model.spec.source.contains('/')),
+        quantize: quantize_name(model.spec.quantize).to_owned(),
+        digest: model.facts.key.clone(),
+    };
+    let mut dropped = Counts::new();
+    for (step, reasons) in &summary.dropped {
+        for (reason, n) in reasons {
+            dropped.insert((step.clone(), reason.clone()), *n);
+        }
+    }
+    About {
+        name: recipe.name.clone(),
+        recipe: recipe.to_toml(),
+        models: plan.models.iter().map(model).collect(),
+        dropped,
+        license: None,
+        languages: Vec::new(),
+    }
+}
+
+fn quantize_name(quantize: Quantize) -> &'static str {
+    match quantize {
+        Quantize::None => "as stored",
+        Quantize::Q8_0 => "q8_0",
+        Quantize::Q4K => "q4_k",
     }
 }
 

@@ -1,11 +1,12 @@
 //! The run folder as the flow sees it: which rows are finished, which were dropped, and where.
 //!
-//! A finished row is found by its id: 16 bytes of memory for each row that an earlier run (or an
+//! A finished row is found by its id: 24 bytes of memory for each row that an earlier run (or an
 //! earlier stage) left, and none for those of this one. Step files whose key has changed are set
-//! aside under their old key, and come back should the key come back.
+//! aside under their old key, and come back should the key come back; so are rows whose data is
+//! no longer in the recipe.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -14,6 +15,7 @@ use crate::data::disk::{self, fault};
 use crate::data::dropped::{self, Dropped, DroppedLog};
 use crate::data::folder::RunFolder;
 use crate::data::journal::{self, Entry, Journal};
+use crate::data::lines::{self, Lines};
 use crate::data::row::RowId;
 
 /// Finished and dropped rows.
@@ -26,19 +28,33 @@ pub(crate) struct Store {
 }
 
 /// Why a row was dropped before.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Gone {
     /// The reason, in words that can be counted.
     pub(crate) reason: String,
     /// The particulars.
     pub(crate) detail: String,
+    /// Whether this run met it.
+    reached: bool,
 }
 
 struct StepFile {
     name: String,
+    key: String,
     journal: Journal,
-    /// The first half of a row's id and the offset of its line, sorted.
-    index: Vec<(u64, u64)>,
+    /// The rows that were there when the index was made, sorted.
+    index: Vec<Known>,
+}
+
+/// A finished row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Known {
+    /// The first half of its id.
+    prefix: u64,
+    /// Where its line starts.
+    offset: u64,
+    /// Whether this run met it.
+    reached: bool,
 }
 
 impl Store {
@@ -73,9 +89,10 @@ impl Store {
         }
         let dropped = DroppedLog::open(&folder.dropped())?;
         let mut steps = Vec::with_capacity(keys.len());
-        for (name, _) in keys {
+        for (name, key) in keys {
             let (journal, _) = Journal::open(&folder.step(name))?;
-            steps.push(StepFile { name: name.clone(), journal, index: Vec::new() });
+            let (name, key) = (name.clone(), key.clone());
+            steps.push(StepFile { name, key, journal, index: Vec::new() });
         }
         let mut store = Self { folder, steps, dropped, gone: HashMap::new() };
         store.reindex()?;
@@ -97,7 +114,8 @@ impl Store {
             step.index.clear();
             for entry in journal::read(&self.folder.step(&step.name))? {
                 let (offset, entry) = entry?;
-                step.index.push((prefix(entry.row.id), offset));
+                let prefix = prefix(entry.row.id);
+                step.index.push(Known { prefix, offset, reached: false });
             }
             step.index.sort_unstable();
         }
@@ -108,17 +126,20 @@ impl Store {
             let dropped = dropped?;
             if let Some(step) = places.get(dropped.step.as_str()) {
                 let detail = dropped.detail.unwrap_or_default();
-                self.gone.insert((*step, dropped.row), Gone { reason: dropped.reason, detail });
+                let gone = Gone { reason: dropped.reason, detail, reached: false };
+                self.gone.insert((*step, dropped.row), gone);
             }
         }
         Ok(())
     }
 
     /// Where a finished row of a step stands, if it is there.
-    pub(crate) fn finished(&self, step: usize, id: RowId) -> Option<u64> {
-        let index = &self.steps[step].index;
-        let at = index.partition_point(|(prefix_there, _)| *prefix_there < prefix(id));
-        index.get(at).filter(|(prefix_there, _)| *prefix_there == prefix(id)).map(|(_, at)| *at)
+    pub(crate) fn finished(&mut self, step: usize, id: RowId) -> Option<u64> {
+        let index = &mut self.steps[step].index;
+        let at = index.partition_point(|known| known.prefix < prefix(id));
+        let known = index.get_mut(at).filter(|known| known.prefix == prefix(id))?;
+        known.reached = true;
+        Some(known.offset)
     }
 
     /// The row at a place.
@@ -138,8 +159,10 @@ impl Store {
     }
 
     /// Why a row was dropped before, if it was.
-    pub(crate) fn gone(&self, step: usize, id: RowId) -> Option<&Gone> {
-        self.gone.get(&(step, id))
+    pub(crate) fn gone(&mut self, step: usize, id: RowId) -> Option<&Gone> {
+        let gone = self.gone.get_mut(&(step, id))?;
+        gone.reached = true;
+        Some(gone)
     }
 
     /// Writes a dropped row down.
@@ -148,6 +171,36 @@ impl Store {
     /// When the disk refuses.
     pub(crate) fn drop_row(&mut self, dropped: &Dropped) -> Result<()> {
         self.dropped.append(dropped)
+    }
+
+    /// Sets aside the rows that a whole run did not meet: their data is no longer in the recipe.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(crate) fn set_aside_unmet(&mut self) -> Result<()> {
+        self.sync()?;
+        for step in &mut self.steps {
+            let mut unmet: Vec<u64> =
+                step.index.iter().filter(|known| !known.reached).map(|k| k.offset).collect();
+            if unmet.is_empty() {
+                continue;
+            }
+            unmet.sort_unstable();
+            let path = self.folder.step(&step.name);
+            split(&path, &unmet, &set_aside(&self.folder, &step.name, &step.key))?;
+            step.journal = Journal::open(&path)?.0;
+            step.index.clear();
+        }
+        if self.gone.values().all(|gone| gone.reached) {
+            return Ok(());
+        }
+        let place = |name: &str| self.steps.iter().position(|step| step.name == name);
+        dropped::retain(&self.folder.dropped(), |dropped| {
+            let known = place(&dropped.step).and_then(|step| self.gone.get(&(step, dropped.row)));
+            known.is_none_or(|gone| gone.reached)
+        })?;
+        self.dropped = DroppedLog::open(&self.folder.dropped())?;
+        Ok(())
     }
 
     /// Puts everything on the disk.
@@ -179,6 +232,24 @@ fn keys_before(folder: &RunFolder) -> BTreeMap<String, String> {
 
 fn set_aside(folder: &RunFolder, name: &str, key: &str) -> PathBuf {
     folder.root().join("stale").join(format!("{name}.{key}.jsonl"))
+}
+
+/// Moves the lines at these offsets (sorted) from one file to the end of another.
+fn split(path: &Path, offsets: &[u64], aside: &Path) -> Result<()> {
+    disk::create_folder(aside.parent().expect("files lie in folders"))?;
+    let fresh = path.with_extension("new");
+    // Left by a run that was killed here.
+    let _ = std::fs::remove_file(&fresh);
+    let (mut kept, mut moved) = (Lines::open(&fresh)?.0, Lines::open(aside)?.0);
+    for line in lines::read(path)? {
+        let (offset, mut line) = line?;
+        line.push(b'\n');
+        let to = if offsets.binary_search(&offset).is_ok() { &mut moved } else { &mut kept };
+        to.append(&line)?;
+    }
+    moved.sync()?;
+    kept.sync()?;
+    std::fs::rename(&fresh, path).map_err(|error| fault("replace", path, error))
 }
 
 fn move_file(from: PathBuf, to: PathBuf) -> Result<()> {

@@ -353,7 +353,7 @@ impl<'b, 't> Executor<'b, 't> {
         Ok(())
     }
 
-    fn known_drop(&self, step: usize, id: RowId) -> Option<Dropped> {
+    fn known_drop(&mut self, step: usize, id: RowId) -> Option<Dropped> {
         let gone = self.store.gone(step, id)?;
         Some(Dropped::new(gone.reason.clone(), gone.detail.clone()))
     }

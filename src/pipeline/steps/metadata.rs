@@ -25,14 +25,15 @@ pub(super) fn add(
     let outputs = answers.iter().map(|answer| Value::String(answer.text.clone())).collect();
     let inputs = questions.iter().map(raw_input).collect();
     let statistics = answers.iter().map(statistics).collect();
-    let mut metadata = match columns.remove(COLUMN) {
-        Some(Value::Object(metadata)) => metadata,
-        Some(_) | None => Map::new(),
-    };
-    metadata.insert(format!("raw_output_{}", source.step), keep(outputs));
-    metadata.insert(format!("raw_input_{}", source.step), keep(inputs));
-    metadata.insert(format!("statistics_{}", source.step), keep(statistics));
-    columns.insert(COLUMN.to_owned(), Value::Object(metadata));
+    let metadata = columns.entry(COLUMN).or_insert_with(|| Value::Object(Map::new()));
+    if !metadata.is_object() {
+        *metadata = Value::Object(Map::new());
+    }
+    if let Value::Object(metadata) = metadata {
+        metadata.insert(format!("raw_output_{}", source.step), keep(outputs));
+        metadata.insert(format!("raw_input_{}", source.step), keep(inputs));
+        metadata.insert(format!("statistics_{}", source.step), keep(statistics));
+    }
 }
 
 /// What the branches of one ancestor say, key by key: a key that the ancestor had is kept as it

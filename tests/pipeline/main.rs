@@ -1,0 +1,6 @@
+//! The pipeline through its door, on models that answer at once.
+
+mod flow;
+mod instant;
+mod resume;
+mod support;
