@@ -58,6 +58,16 @@ impl TokenMask {
         Self { words: vec![0; vocab_size.div_ceil(32)], vocab_size }
     }
 
+    /// The set whose words these are; shorter or longer than a vocabulary's, for one that names
+    /// fewer or more tokens than the model has logits.
+    pub fn from_words(mut words: Vec<u32>, vocab_size: usize) -> Self {
+        words.resize(vocab_size.div_ceil(32), 0);
+        if let (Some(last), n @ 1..) = (words.last_mut(), vocab_size % 32) {
+            *last &= (1 << n) - 1;
+        }
+        Self { words, vocab_size }
+    }
+
     /// Adds a token.
     ///
     /// # Panics

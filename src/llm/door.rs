@@ -90,6 +90,10 @@ pub trait Door {
     /// How many questions in flight keep this model busy; the caller need not queue more.
     fn n_wanted(&self) -> usize;
 
+    /// Keeps in memory what all prompts share whose last message starts as the last one here does:
+    /// a judge's preamble. A promise of speed only; a door without such memory does nothing.
+    fn pin(&mut self, _messages: &[Message]) {}
+
     /// Most tokens that an answer of this form takes.
     ///
     /// # Errors

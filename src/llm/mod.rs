@@ -5,5 +5,12 @@
 //! what was submitted and in which order, never of timing.
 
 mod door;
+mod folder;
+mod guides;
+mod local;
+mod source;
 
 pub use door::{Answer, Ask, Door, Options, Refusal};
+pub use folder::{ModelFolder, Needs};
+pub use local::{Llm, Voice};
+pub use source::tiny;

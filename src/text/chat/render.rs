@@ -69,6 +69,11 @@ impl Renderer {
         Ok(Self { environment, special })
     }
 
+    /// The texts of the control tokens that the template writes.
+    pub fn special(&self) -> &SpecialTexts {
+        &self.special
+    }
+
     /// The text of a conversation; with the opening of the model's next turn, if asked for.
     ///
     /// # Errors

@@ -119,6 +119,11 @@ impl Chat {
         &self.stops
     }
 
+    /// The text of the token that ends a turn; empty when none is named.
+    pub fn eos(&self) -> &str {
+        &self.renderer.special().eos
+    }
+
     /// Whether system text is passed to the template as such.
     pub fn has_system_role(&self) -> bool {
         self.has_system_role

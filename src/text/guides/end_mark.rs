@@ -4,18 +4,17 @@
 //! would then be lost. So while a free text runs, only tokens are allowed that end with the mark
 //! or do not complete it; and none that completes it while nothing visible has been said, or a
 //! model that likes to start on a new line would give an empty text. Which tokens those are
-//! depends only on a small state, so the sets are computed once.
+//! depends only on a small state, so the sets are computed once for a template.
 
 use crate::text::stop::Pattern;
 use crate::text::tokenizer::{TokenId, Tokenizer};
 
-/// A mark, with the tokens allowed in each state of a free text.
+/// A mark, and the tokens that may end the text beside it.
 #[derive(Debug)]
 pub struct EndMark {
     pattern: Pattern,
     mark: String,
-    /// `[states, ceil(ids / 32)]` bit `id % 32` of word `id / 32` is set for an allowed token.
-    sets: Vec<Vec<u32>>,
+    closing: Vec<TokenId>,
 }
 
 /// How far a free text has come.
@@ -33,25 +32,22 @@ impl State {
 }
 
 impl EndMark {
-    /// Computes the sets. `closing` tokens (EOS) may end the free text as well, once something
-    /// visible was said: the last segment of an answer names them, others none.
+    /// `closing` tokens (EOS) may end the free text as well, once something visible was said: the
+    /// last segment of an answer names them, others none.
     ///
     /// # Panics
     /// When the mark is empty.
-    pub fn new(mark: &str, tokenizer: &Tokenizer, closing: &[TokenId]) -> Self {
+    pub fn new(mark: &str, closing: &[TokenId]) -> Self {
         assert!(!mark.is_empty(), "a free text needs a mark that ends it");
         let pattern = Pattern::new(mark.as_bytes());
-        let mut end = Self { pattern, mark: mark.to_owned(), sets: Vec::new() };
-        let n_states = 2 * end.mark.len();
-        end.sets = (0..n_states)
-            .map(|i| end.allowed(State { matched: i / 2, visible: i % 2 == 1 }, tokenizer, closing))
-            .collect();
-        end
+        Self { pattern, mark: mark.to_owned(), closing: closing.to_vec() }
     }
 
-    /// The tokens allowed next, one bit each, for every state.
-    pub fn sets(&self) -> &[Vec<u32>] {
-        &self.sets
+    /// The tokens allowed next, for every state: `[states, ceil(ids / 32)]`, where bit `id % 32`
+    /// of word `id / 32` is set for an allowed token.
+    pub fn sets(&self, tokenizer: &Tokenizer) -> Vec<Vec<u32>> {
+        let state = |i| State { matched: i / 2, visible: i % 2 == 1 };
+        (0..2 * self.mark.len()).map(|i| self.allowed(state(i), tokenizer)).collect()
     }
 
     /// Which of [`sets`](Self::sets) holds in a state.
@@ -84,11 +80,11 @@ impl EndMark {
         text
     }
 
-    fn allowed(&self, state: State, tokenizer: &Tokenizer, closing: &[TokenId]) -> Vec<u32> {
+    fn allowed(&self, state: State, tokenizer: &Tokenizer) -> Vec<u32> {
         let n_ids = tokenizer.n_ids();
         let mut words = vec![0u32; n_ids.div_ceil(32)];
         let ids = (0..n_ids).filter_map(|id| TokenId::try_from(id).ok());
-        let closes = |id| state.visible && closing.contains(&id);
+        let closes = |id| state.visible && self.closing.contains(&id);
         for id in ids.filter(|&id| closes(id) || self.allows(state, tokenizer.bytes(id))) {
             words[id as usize / 32] |= 1 << (id % 32);
         }
@@ -116,10 +112,12 @@ mod tests {
     fn no_allowed_token_holds_the_mark_in_its_middle() {
         for tokenizer in [byte_level(), sentencepiece()] {
             for mark in ["\n", "\n\n", "aab", " END "] {
-                let end = EndMark::new(mark, &tokenizer, &[]);
+                let end = EndMark::new(mark, &[]);
+                let sets = end.sets(&tokenizer);
                 for matched in 0..mark.len() {
                     for visible in [false, true] {
-                        check_state(&end, State { matched, visible }, mark, &tokenizer);
+                        let state = State { matched, visible };
+                        check_state(&sets[end.set_index(state)], state, mark, &tokenizer);
                     }
                 }
             }
@@ -127,8 +125,7 @@ mod tests {
     }
 
     /// Against searching the whole text.
-    fn check_state(end: &EndMark, state: State, mark: &str, tokenizer: &Tokenizer) {
-        let set = &end.sets()[end.set_index(state)];
+    fn check_state(set: &[u32], state: State, mark: &str, tokenizer: &Tokenizer) {
         for id in 0..u32::try_from(tokenizer.n_ids()).unwrap() {
             let mut text = if state.visible { b"~".to_vec() } else { Vec::new() };
             text.extend_from_slice(&mark.as_bytes()[..state.matched]);
@@ -150,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_free_text_loses_its_mark_and_half_characters() {
-        let end = EndMark::new("##", &byte_level(), &[]);
+        let end = EndMark::new("##", &[]);
         assert_eq!(end.text_before(b"yes##"), "yes");
         assert_eq!(end.text_before(b"yes#"), "yes", "else the first `##` would come too early");
         assert_eq!(end.text_before(b"yes"), "yes");

@@ -123,9 +123,12 @@ impl Derivation {
     /// The tokens that may come next, one bit each: bit `id % 32` of word `id / 32`.
     ///
     /// # Errors
-    /// When the work of this token exceeds its bound.
+    /// When the work of this token exceeds its bound, or nothing is allowed.
     pub fn allowed(&mut self) -> Result<Vec<u32>, GrammarError> {
         let set: SimpleVob = self.matcher.compute_mask_or_eos().map_err(refused)?;
+        if set.is_zero() {
+            return Err(GrammarError::Refused("it has a dead end".to_owned()));
+        }
         Ok(set.as_slice().to_vec())
     }
 

@@ -25,14 +25,14 @@ pub enum Grammar {
 }
 
 /// An answer whose form is fixed: it cannot be unreadable, and its longest length is known.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct AnswerTemplate {
     /// What follows what.
     pub segments: Vec<Segment>,
 }
 
 /// One stretch of an [`AnswerTemplate`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Segment {
     /// Text that is put there, not sampled.
     Forced(String),

@@ -132,7 +132,7 @@ impl Script {
         });
         let n_frees = frees.clone().count();
         let first = stretches.next().unwrap_or_default();
-        let (opening, mut owns_space) = steps("", first, n_frees > 0, tokenizer)?;
+        let (opening, mut owns_space) = steps(Lead::Start, first, n_frees > 0, tokenizer)?;
         let (frees_done, marks) = (Vec::with_capacity(n_frees), Vec::new());
         let mut script = Self { template: template.clone(), opening, frees: frees_done, marks };
         let mut kinds: Vec<(&str, bool)> = Vec::new();
@@ -147,11 +147,15 @@ impl Script {
             if mark == kinds.len() {
                 kinds.push(kind);
                 let closing = if ends_here { closing } else { &[] };
-                script.marks.push(EndMark::new(until, tokenizer, closing));
+                script.marks.push(EndMark::new(until, closing));
             }
-            let (after_mark, next_owns_space) = steps("", stretch, !is_last, tokenizer)?;
-            let after_limit =
-                if ends_here { Vec::new() } else { steps(until, stretch, !is_last, tokenizer)?.0 };
+            let (after_mark, next_owns_space) =
+                steps(Lead::Text(""), stretch, !is_last, tokenizer)?;
+            let after_limit = if ends_here {
+                Vec::new()
+            } else {
+                steps(Lead::Text(until), stretch, !is_last, tokenizer)?.0
+            };
             script.frees.push(Free { n_tokens_max, mark, owns_space, after_mark, after_limit });
             owns_space = next_owns_space;
         }
@@ -331,42 +335,70 @@ impl Walk {
     }
 }
 
-/// The steps of a stretch between two free texts, behind the text `lead`; and whether the space
-/// that it ends with was left to the free text that follows.
+/// What stands before a stretch of steps.
+#[derive(Debug, Clone, Copy)]
+enum Lead<'a> {
+    /// The prompt: the answer starts here, with the space before its first word that
+    /// SentencePiece models write there and decoding takes away again.
+    Start,
+    /// An answer under way, of whose text this much has yet to be put there.
+    Text(&'a str),
+}
+
+impl Lead<'_> {
+    fn encode(self, text: &str, tokenizer: &Tokenizer) -> Result<Vec<TokenId>, EncodeError> {
+        match self {
+            Self::Start if tokenizer.strips_space() => tokenizer.encode(text),
+            Self::Start | Self::Text(_) => tokenizer.encode_after(text),
+        }
+    }
+}
+
+/// The steps of a stretch between two free texts; and whether the space that it ends with was
+/// left to the free text that follows.
 fn steps(
-    lead: &str,
+    mut lead: Lead<'_>,
     segments: &[Segment],
     is_before_free: bool,
     tokenizer: &Tokenizer,
 ) -> Result<(Vec<Step>, bool), ScriptError> {
     let mut steps = Vec::new();
-    let mut text = lead.to_owned();
+    let mut text = match lead {
+        Lead::Start => String::new(),
+        Lead::Text(text) => text.to_owned(),
+    };
     for segment in segments {
         match segment {
             Segment::Forced(forced) => text.push_str(forced),
             Segment::Choice(texts) => {
-                let (forced, alternatives) = alternatives(&text, texts, tokenizer)?;
+                let (forced, alternatives) = alternatives(lead, &text, texts, tokenizer)?;
                 if !forced.is_empty() {
                     steps.push(Step::Forced(forced));
                 }
                 steps.push(Step::Choice(alternatives));
+                lead = Lead::Text("");
                 text.clear();
             }
             Segment::Free { .. } => unreachable!("a stretch lies between free texts"),
         }
     }
-    let n_lead = if steps.is_empty() { lead.len() } else { 0 };
+    let is_start = matches!(lead, Lead::Start);
+    if text.is_empty() {
+        return Ok((steps, is_start && tokenizer.strips_space()));
+    }
+    let n_lead = if let Lead::Text(text) = lead { text.len() } else { 0 };
     let spaceless = text.strip_suffix(' ').filter(|rest| is_before_free && rest.len() >= n_lead);
     let owns_space = spaceless.is_some();
-    let forced = tokenizer.encode_after(spaceless.unwrap_or(&text))?;
-    if !forced.is_empty() {
-        steps.push(Step::Forced(forced));
+    let spaceless = spaceless.unwrap_or(&text);
+    if !spaceless.is_empty() {
+        steps.push(Step::Forced(lead.encode(spaceless, tokenizer)?));
     }
     Ok((steps, owns_space))
 }
 
 /// The tokens that all alternatives behind `text` begin with, and the rest of each.
 fn alternatives(
+    lead: Lead<'_>,
     text: &str,
     texts: &[String],
     tokenizer: &Tokenizer,
@@ -374,7 +406,7 @@ fn alternatives(
     let alike = || ScriptError::Alternatives(texts.to_vec());
     let whole = texts
         .iter()
-        .map(|alternative| tokenizer.encode_after(&format!("{text}{alternative}")))
+        .map(|alternative| lead.encode(&format!("{text}{alternative}"), tokenizer))
         .collect::<Result<Vec<_>, _>>()?;
     let first = whole.first().ok_or_else(alike)?;
     let agree = |n: &usize| whole.iter().all(|ids| ids.get(*n).is_some_and(|id| *id == first[*n]));

@@ -48,6 +48,7 @@ fn free(n_tokens_max: usize, until: &str) -> Segment {
 
 /// Draws an answer; returns its tokens and the walk.
 fn draw(script: &Arc<Script>, tokenizer: &Tokenizer, dice: &mut Dice) -> (Vec<TokenId>, Walk) {
+    let sets: Vec<_> = script.marks().iter().map(|mark| mark.sets(tokenizer)).collect();
     let mut walk = Walk::new(script.clone());
     let mut tokens = Vec::new();
     let mut done = false;
@@ -55,9 +56,7 @@ fn draw(script: &Arc<Script>, tokenizer: &Tokenizer, dice: &mut Dice) -> (Vec<To
         let next: Vec<TokenId> = match walk.want() {
             Want::Forced(tokens) => tokens.to_vec(),
             Want::Choice(alternatives) => dice.pick(alternatives).clone(),
-            Want::Among { mark, set } => {
-                vec![dice.pick_from_set(&script.marks()[mark].sets()[set])]
-            }
+            Want::Among { mark, set } => vec![dice.pick_from_set(&sets[mark][set])],
             Want::Nothing => break,
         };
         assert!(!next.is_empty());
@@ -133,6 +132,17 @@ fn alternatives_are_tokenised_with_the_text_before_them() {
 }
 
 #[test]
+fn an_answer_starts_as_the_model_would_start_it() {
+    let template = AnswerTemplate { segments: vec![forced("Rating: "), free(3, "\n")] };
+    for tokenizer in [byte_level(), sentencepiece()] {
+        let script = Arc::new(Script::new(&template, &tokenizer, &[]).unwrap());
+        let walk = Walk::new(script);
+        let whole = tokenizer.encode("Rating:").unwrap();
+        assert_eq!(walk.want(), Want::Forced(&whole), "with a space where there is one");
+    }
+}
+
+#[test]
 fn a_cut_answer_has_fewer_parts() {
     let tokenizer = byte_level();
     let template = rating(2, "\n");
@@ -153,7 +163,8 @@ fn eos_may_end_the_last_free_text_only() {
     let script = Arc::new(Script::new(&template, &tokenizer, &[eos]).unwrap());
     let allows = |walk: &Walk| match walk.want() {
         Want::Among { mark, set } => {
-            script.marks()[mark].sets()[set][eos as usize / 32] >> (eos % 32) & 1 == 1
+            let sets = script.marks()[mark].sets(&tokenizer);
+            sets[set][eos as usize / 32] >> (eos % 32) & 1 == 1
         }
         Want::Forced(_) | Want::Choice(_) | Want::Nothing => false,
     };

@@ -1,0 +1,158 @@
+//! A model's folder: everything about a model but its weights, and then those too.
+//!
+//! Reading the small files is enough to plan a run and to count tokens; what does not fit together
+//! (a tokenizer with more tokens than the model has logits) is said here, before gigabytes are
+//! read. It must not know where the folder came from.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use stillroom_models::{self as models, LoadOptions, Model, ModelConfig, ModelKey, Progress};
+
+use super::local::{Llm, Voice};
+use crate::engine::EngineLimits;
+use crate::text::chat::Chat;
+use crate::text::chat::template::fixed_time;
+use crate::text::tokenizer::{TokenId, Tokenizer};
+use crate::{Error, Result};
+
+/// Sequences, and tokens of each, that KV memory should hold at least: with less, a model works
+/// row by row.
+const N_USEFUL: (usize, usize) = (4, 4096);
+
+/// A model's small files, read and checked against each other.
+#[derive(Debug)]
+pub struct ModelFolder {
+    path: PathBuf,
+    config: ModelConfig,
+    voice: Voice,
+    notes: Vec<String>,
+}
+
+/// What a model will take, known before it is loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needs {
+    /// Bytes of the weights.
+    pub weight_bytes: u64,
+    /// Bytes of keys and values below which the model works row by row.
+    pub kv_bytes_min: u64,
+    /// What the plan should say: fallbacks and other departures from what was asked.
+    pub notes: Vec<String>,
+}
+
+impl ModelFolder {
+    /// Reads configuration, tokenizer and chat template.
+    ///
+    /// # Errors
+    /// When one is missing or broken, or they do not belong together.
+    pub fn read(path: &Path) -> Result<Self> {
+        let config = ModelConfig::read(path).map_err(environment)?;
+        let tokenizer = Tokenizer::read(&path.join("tokenizer.json"))?;
+        let (n_ids, n_logits) = (tokenizer.n_ids(), config.vocab_size);
+        if n_ids > n_logits {
+            return Err(Error::environment(
+                format!(
+                    "{}: the tokenizer has {n_ids} tokens, the model {n_logits}",
+                    path.display()
+                ),
+                "They do not belong together: take both from one repository.",
+            ));
+        }
+        let chat = Chat::read(path, fixed_time())?;
+        let mut notes = chat.notes().to_vec();
+        let mut stop_tokens: Vec<TokenId> = config.eos.clone();
+        stop_tokens.extend(tokenizer.id(chat.eos()));
+        stop_tokens.sort_unstable();
+        stop_tokens.dedup();
+        if stop_tokens.is_empty() {
+            notes.push(format!(
+                "{} names no token that ends an answer: each runs to its limit",
+                path.display()
+            ));
+        }
+        let voice = Voice {
+            tokenizer: Arc::new(tokenizer),
+            chat: Arc::new(chat),
+            stop_tokens: stop_tokens.into(),
+        };
+        Ok(Self { path: path.to_owned(), config, voice, notes })
+    }
+
+    /// How the model reads and writes text.
+    pub fn voice(&self) -> &Voice {
+        &self.voice
+    }
+
+    /// The model's sizes.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The key of its files; `commit` is the Hub's, where they came from there.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn key(&self, commit: Option<&str>) -> Result<ModelKey> {
+        ModelKey::of(&self.path, commit).map_err(environment)
+    }
+
+    /// What the model will take, from the headers of its weights.
+    ///
+    /// # Errors
+    /// When a shard or a tensor is missing, misshapen or damaged.
+    pub fn needs(&self, options: &LoadOptions) -> Result<Needs> {
+        let estimate = models::estimate(&self.path, options).map_err(environment)?;
+        let (n_sequences, n_tokens) = N_USEFUL;
+        let n_tokens = n_sequences * n_tokens.min(self.config.max_context);
+        let kv_bytes_min = n_tokens * self.config.kv_bytes_per_token(estimate.kv_dtype);
+        Ok(Needs {
+            weight_bytes: estimate.weight_bytes as u64,
+            kv_bytes_min: kv_bytes_min as u64,
+            notes: [&self.notes[..], &estimate.notes].concat(),
+        })
+    }
+
+    /// Loads the weights; `kv_bytes` are for keys and values.
+    ///
+    /// # Errors
+    /// When a file is damaged or memory is too small.
+    pub fn load(
+        &self,
+        name: &str,
+        options: &LoadOptions,
+        kv_bytes: usize,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Llm> {
+        let model = models::load(&self.path, options, progress).map_err(environment)?.model;
+        let (shape, max_context) = (model.kv_shape(), model.max_context());
+        let limits = if options.device.is_cpu() {
+            EngineLimits::for_cpu(&shape, max_context, kv_bytes)?
+        } else {
+            EngineLimits::for_gpu(&shape, max_context, kv_bytes)?
+        };
+        Llm::new(name.to_owned(), self.voice.clone(), model, limits)
+    }
+}
+
+/// A fault of a checkpoint or a device, with the way out.
+pub(super) fn environment(error: models::Error) -> Error {
+    use models::Error as E;
+    let hint = match &error {
+        E::Absent { .. } => {
+            "A model folder holds `config.json`, `tokenizer.json` and `*.safetensors`: check the \
+             path, or fetch what is missing."
+        }
+        E::Read { .. } => "Check the file and its permissions.",
+        E::Write { .. } => "Check that the folder can be written and the disk has room.",
+        E::Json { .. } | E::Damaged { .. } => "The file was cut or changed: fetch it again.",
+        E::TensorAbsent { .. } | E::TensorShape { .. } => {
+            "Weights and `config.json` do not belong together: take both from one repository."
+        }
+        E::Config { .. } | E::TensorDtype { .. } => {
+            "Checkpoints of the Llama, Mistral and Mixtral shapes in safetensors are read."
+        }
+        E::Device { .. } => "`--device cpu` works everywhere.",
+        E::Options(_) | E::Tensor { .. } => "Check `quantize` and the free memory.",
+    };
+    Error::environment_from(error.to_string(), hint, error)
+}
