@@ -28,7 +28,7 @@ pub(crate) fn step_keys(
         let part = json!({
             "code": CODE,
             "step": step_part(kind)?,
-            "model": super::steps::model_of(kind).map(|name| json!({
+            "model": kind.model().map(|name| json!({
                 "key": model_key(name),
                 "seed": recipe.seed,
                 "deterministic": recipe.deterministic,

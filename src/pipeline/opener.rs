@@ -8,6 +8,9 @@ use crate::text::guides::AnswerTemplate;
 /// What is known of a model before its weights are read.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Facts {
+    /// The name that rows carry as `model_name`.
+    #[serde(rename = "model_name")]
+    pub name: String,
     /// Changes whenever an answer might: a hash of config, tokenizer and weights' headers.
     pub key: String,
     /// Bytes that the weights take in memory.
@@ -16,6 +19,8 @@ pub struct Facts {
     pub kv_bytes_min: u64,
     /// Longest sequence, in tokens.
     pub max_context: usize,
+    /// What the user should know: fallbacks and other departures from what was asked.
+    pub notes: Vec<String>,
 }
 
 /// Opens models.

@@ -9,7 +9,7 @@ use super::graph::Graph;
 use super::judge::FormError;
 use super::opener::{Facts, Opener};
 use super::residency::{Need, Stage, stages};
-use super::steps::{Runner, model_of};
+use super::steps::Runner;
 use super::{keys, sizes};
 use crate::recipe::spec::{ModelSpec, Recipe};
 use crate::text::guides::AnswerTemplate;
@@ -47,7 +47,7 @@ pub struct PlannedStep {
     pub name: String,
     /// Its type, as the recipe writes it.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: &'static str,
     /// What its rows are kept under.
     pub key: String,
     /// Steps that feed it.
@@ -104,7 +104,11 @@ impl Plan {
             expect_fits(model, budget_bytes)?;
         }
         check_judges(recipe, &graph, opener)?;
-        let key_of = |name: &str| models[index_of(recipe, name)].facts.key.clone();
+        let key_of = |name: &str| {
+            let facts = &models[index_of(recipe, name)].facts;
+            // Rows carry the name, so it is part of what they are.
+            format!("{} {}", facts.key, facts.name)
+        };
         let keys = keys::step_keys(recipe, &key_of)?;
         let bytes: Vec<u64> = models.iter().map(PlannedModel::bytes).collect();
         let residency = stages(&needs(recipe, &graph), &bytes, budget_bytes);
@@ -113,10 +117,10 @@ impl Plan {
         let name_of = |step: &usize| recipe.steps[*step].0.clone();
         let steps = recipe.steps.iter().enumerate().map(|(step, (name, kind))| PlannedStep {
             name: name.clone(),
-            kind: kind_name(kind),
+            kind: kind.type_name(),
             key: keys[step].clone(),
             parents: graph.parents[step].iter().map(name_of).collect(),
-            model: model_of(kind).map(str::to_owned),
+            model: kind.model().map(str::to_owned),
             n_rows: n_rows[step],
         });
         let stages = residency.iter().map(|stage| PlannedStage {
@@ -177,7 +181,7 @@ fn check_judges(recipe: &Recipe, graph: &Graph, opener: &mut dyn Opener) -> Resu
     for (step, (name, kind)) in recipe.steps.iter().enumerate() {
         let Runner::Judge(judge) = Runner::build(kind)? else { continue };
         let Some(n_texts) = sizes::n_texts(recipe, graph, step) else { continue };
-        let model = model_of(kind).expect("a judge asks a model");
+        let model = kind.model().expect("a judge asks a model");
         let spec = &recipe.models[index_of(recipe, model)].1;
         let failed = std::cell::RefCell::new(None);
         let opener = std::cell::RefCell::new(&mut *opener);
@@ -223,13 +227,13 @@ fn needs(recipe: &Recipe, graph: &Graph) -> Vec<Need> {
         let mut after: Vec<usize> = Vec::new();
         for parent in &graph.parents[step] {
             after.extend(&before[*parent]);
-            if model_of(&recipe.steps[*parent].1).is_some() {
+            if recipe.steps[*parent].1.model().is_some() {
                 after.push(*parent);
             }
         }
         after.sort_unstable();
         after.dedup();
-        if let Some(model) = model_of(kind) {
+        if let Some(model) = kind.model() {
             needs.push(Need { step, model: index_of(recipe, model), after: after.clone() });
         }
         before.push(after);
@@ -247,9 +251,4 @@ fn count_roots(recipe: &Recipe, limit: Option<usize>) -> Result<Vec<u64>> {
         }
     }
     Ok(n_roots)
-}
-
-fn kind_name(step: &crate::recipe::spec::Step) -> String {
-    let value = serde_json::to_value(step).expect("a step is plain data");
-    value["type"].as_str().unwrap_or_default().to_owned()
 }

@@ -11,8 +11,8 @@ use super::executor::{Doors, Executor, Leaf, Setting};
 use super::feed::Feed;
 use super::log::Log;
 use super::opener::Opener;
-use super::plan::{Plan, PlannedModel};
-use super::steps::{Runner, model_of};
+use super::plan::{Plan, PlannedModel, index_of};
+use super::steps::Runner;
 use super::store::Store;
 use super::tally::Tally;
 use super::watch::{Event, Summary, Watcher};
@@ -21,6 +21,7 @@ use crate::data::dataset::{self, About, CardModel, Layout, RowStream};
 use crate::data::disk;
 use crate::data::dropped::Counts;
 use crate::data::folder::RunFolder;
+use crate::llm::Door;
 use crate::recipe::spec::{Quantize, Recipe};
 
 /// How a recipe is run.
@@ -113,6 +114,11 @@ impl<'a> Run<'a> {
         let store = Store::open(folder, &plan.keys(), &written)?;
         let mut tally = Tally::new(recipe, watcher);
         tally.tell(&Event::Planned(&plan));
+        for model in &plan.models {
+            for note in &model.facts.notes {
+                tally.tell(&Event::Note { text: &format!("{}: {note}", model.name) });
+            }
+        }
         Ok(Self { recipe, options, opener, plan, runners, store, log, tally, started })
     }
 
@@ -172,7 +178,7 @@ impl<'a> Run<'a> {
     fn enabled(&self, done: &[usize]) -> Vec<bool> {
         let mut enabled: Vec<bool> = Vec::with_capacity(self.recipe.steps.len());
         for (step, (_, kind)) in self.recipe.steps.iter().enumerate() {
-            let own = model_of(kind).is_none() || done.contains(&step);
+            let own = kind.model().is_none() || done.contains(&step);
             let above = self.plan.graph.parents[step].iter().all(|parent| enabled[*parent]);
             enabled.push(own && above);
         }
@@ -198,12 +204,24 @@ impl<'a> Run<'a> {
             self.tally.tell(&Event::Loading { model: name });
             let share = self.plan.models[*model].bytes() + spare;
             let started = Instant::now();
-            doors.insert(*model, self.opener.open(name, spec, share)?);
+            let mut door = self.opener.open(name, spec, share)?;
+            self.pin_shared(*model, &mut *door);
+            doors.insert(*model, door);
             let seconds = started.elapsed().as_secs_f64();
             self.log.write("loaded", json!({"model": name, "seconds": seconds}))?;
             self.tally.tell(&Event::Loaded { model: name });
         }
         Ok(())
+    }
+
+    /// Lets a model keep what the prompts of its steps share.
+    fn pin_shared(&self, model: usize, door: &mut dyn Door) {
+        let asking = self.runners.iter().filter_map(Runner::asking);
+        for step in asking.filter(|step| index_of(self.recipe, step.model()) == model) {
+            if let Some(messages) = step.shared() {
+                door.pin(&messages);
+            }
+        }
     }
 
     fn finish(&mut self, leaves: &[Vec<Leaf>]) -> Result<Summary> {

@@ -2,7 +2,7 @@
 //!
 //! The checks walk these along the flow before anything runs; the steps themselves must keep them.
 
-use super::spec::{Aspect, ColumnNames, Step};
+use super::spec::{Aspect, ColumnNames, Orders, Step};
 
 /// Column that names the model of the last task.
 pub const MODEL_NAME: &str = "model_name";
@@ -106,13 +106,18 @@ impl Step {
                 } else {
                     set.add(["ratings", "rationales"]);
                 }
+                set.add(["ratings_expected", "ratings_sampled", "ratings_entropy"]);
+                set.add(["ratings_probabilities"]);
+                if step.orders != Orders::One {
+                    set.add(["ratings_orders", "ratings_per_order", "ratings_flip"]);
+                }
                 set.add([MODEL_NAME, METADATA]);
             }
             Self::FormatTextGenerationDPO(_) => {
                 let names_models = ["generation_models", "model_names"];
                 let has_models = names_models.iter().any(|name| set.may_have(name));
                 set.add(["prompt", "prompt_id", "chosen", "chosen_rating"]);
-                set.add(["rejected", "rejected_rating"]);
+                set.add(["rejected", "rejected_rating", "margin"]);
                 set.add(["chosen_model", "rejected_model"].iter().copied().filter(|_| has_models));
             }
         }

@@ -67,10 +67,12 @@ impl Instant {
 impl Opener for Instant {
     fn facts(&mut self, name: &str, spec: &ModelSpec) -> Result<Facts> {
         Ok(Facts {
-            key: format!("{}:{}", name.len(), spec.source),
+            name: name.to_owned(),
+            key: spec.source.clone(),
             weight_bytes: 9,
             kv_bytes_min: 1,
             max_context: 4096,
+            notes: Vec::new(),
         })
     }
 

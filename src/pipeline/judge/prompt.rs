@@ -37,24 +37,33 @@ impl Prompt {
             None => built_in(aspect).to_owned(),
         };
         let form = describe_form(aspect, rationale);
-        Ok(Self { preamble: format!("{}\n\n{form}\n\n", rubric.trim()) })
+        let row = "# The instruction\n\n<instruction>\n";
+        Ok(Self { preamble: format!("{}\n\n{form}\n\n{row}", rubric.trim()) })
     }
 
     /// The conversation about `texts`, in this order.
     pub(crate) fn messages(&self, instruction: &str, texts: &[&str]) -> Vec<Message> {
         let mut content = self.preamble.clone();
-        content.push_str("# The instruction\n\n<instruction>\n");
         content.push_str(instruction);
         content.push_str("\n</instruction>\n\n# The answers\n");
         for (position, text) in texts.iter().enumerate() {
             let n = position + 1;
             content.push_str(&format!("\n<answer_{n}>\n{text}\n</answer_{n}>\n"));
         }
-        vec![
-            Message { role: Role::System, content: SYSTEM.to_owned() },
-            Message { role: Role::User, content },
-        ]
+        conversation(content)
     }
+
+    /// What every such conversation starts with.
+    pub(crate) fn shared(&self) -> Vec<Message> {
+        conversation(self.preamble.clone())
+    }
+}
+
+fn conversation(content: String) -> Vec<Message> {
+    vec![
+        Message { role: Role::System, content: SYSTEM.to_owned() },
+        Message { role: Role::User, content },
+    ]
 }
 
 /// The rubric that comes with the program.

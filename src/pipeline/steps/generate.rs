@@ -79,6 +79,10 @@ impl Asking for GenerateStep {
         if self.grouped { 1 } else { self.n_generations }
     }
 
+    fn shared(&self) -> Option<Vec<Message>> {
+        None
+    }
+
     fn ask(&self, row: &Columns, unit: u64, _count: Counter<'_>) -> Result<Vec<Question>, Dropped> {
         let messages = self.messages(row)?;
         let samples = if self.grouped { 0..self.n_generations } else { unit..unit + 1 };

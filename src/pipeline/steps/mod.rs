@@ -89,6 +89,9 @@ pub(crate) trait Asking {
     /// Rows made of one row.
     fn n_units(&self) -> u64;
 
+    /// What the conversations of all rows start with, where that is worth keeping in memory.
+    fn shared(&self) -> Option<Vec<Message>>;
+
     /// The questions of one unit; never empty.
     fn ask(&self, row: &Columns, unit: u64, count: Counter<'_>) -> Result<Vec<Question>, Dropped>;
 
@@ -151,21 +154,6 @@ impl Runner {
             Self::Judge(judge) => Some(&**judge),
             Self::Load | Self::Plain(_) | Self::Group(_) => None,
         }
-    }
-}
-
-/// Name of the model that a step asks, if it asks one.
-pub(crate) fn model_of(step: &Step) -> Option<&str> {
-    match step {
-        Step::SelfInstruct(spec) => Some(&spec.model),
-        Step::TextGeneration(spec) => Some(&spec.model),
-        Step::UltraFeedback(spec) => Some(&spec.model),
-        Step::LoadDataFromDicts(_)
-        | Step::LoadDataFromFileSystem(_)
-        | Step::ExpandColumns(_)
-        | Step::KeepColumns(_)
-        | Step::GroupColumns(_)
-        | Step::FormatTextGenerationDPO(_) => None,
     }
 }
 

@@ -45,16 +45,17 @@ impl SelfInstructStep {
         }
     }
 
-    fn prompt(&self, context: &str) -> String {
+    /// Everything but the row's own text, which comes last so that all rows share the rest.
+    fn preamble(&self) -> String {
         let n = self.n_instructions;
         format!(
             "Write {n} user queries that the application below could be sent.\n\n\
              # What makes a good query\n{}\n\n\
              # The application\n{}\n\n\
-             # Context the queries are about\n{context}\n\n\
              # Form of your answer\n\
              Exactly {n} lines, one query on each. No numbers or bullets before them, no sentence \
-             before the first or after the last.",
+             before the first or after the last.\n\n\
+             # Context the queries are about\n",
             self.criteria, self.application
         )
     }
@@ -73,6 +74,10 @@ impl Asking for SelfInstructStep {
         1
     }
 
+    fn shared(&self) -> Option<Vec<Message>> {
+        Some(vec![Message { role: Role::User, content: self.preamble() }])
+    }
+
     fn ask(
         &self,
         row: &Columns,
@@ -83,7 +88,7 @@ impl Asking for SelfInstructStep {
         if context.trim().is_empty() {
             return Err(Dropped::new("empty prompt", "`input` is empty"));
         }
-        let messages = vec![Message { role: Role::User, content: self.prompt(context) }];
+        let messages = vec![Message { role: Role::User, content: self.preamble() + context }];
         Ok(vec![Question { messages, options: self.options.clone(), sample: 0, order: 0 }])
     }
 

@@ -2,7 +2,7 @@
 //!
 //! distilabel's columns for each aspect (`ratings`, `rationales`; for helpfulness and truthfulness
 //! also `types` and `rationales-for-ratings`), and ours: the whole distribution of each rating.
-//! With `rationale = "none"` there are no rationale columns.
+//! With `rationale = "none"` the rationales are null.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,7 +17,8 @@ use crate::llm::{Answer, Options, Refusal};
 use crate::pipeline::judge::{
     self, Counter, Form, FormError, Prompt, Reading, Shape, Taking, TextReading,
 };
-use crate::recipe::spec::{Orders, Rationale, Score, UltraFeedback};
+use crate::recipe::spec::{Orders, Score, UltraFeedback};
+use crate::text::chat::Message;
 
 pub(crate) struct JudgeStep {
     model: String,
@@ -77,6 +78,10 @@ impl Asking for JudgeStep {
         1
     }
 
+    fn shared(&self) -> Option<Vec<Message>> {
+        Some(self.prompt.shared())
+    }
+
     fn ask(&self, row: &Columns, _unit: u64, count: Counter<'_>) -> Result<Vec<Question>, Dropped> {
         let instruction = text(row, "instruction")?;
         let generations = texts(row, "generations")?;
@@ -125,7 +130,8 @@ impl Asking for JudgeStep {
         })?;
         let mut columns = row.clone();
         self.write(&mut columns, &reading, &orders);
-        metadata::add(&mut columns, questions, answers, source, orders.len() > 1);
+        let many = self.orders != Orders::One;
+        metadata::add(&mut columns, questions, answers, source, many);
         columns.insert("model_name".to_owned(), Value::String(source.model.to_owned()));
         let note = (orders.len() > 1 && reading.flips())
             .then_some("another order made another answer the best");
@@ -139,22 +145,15 @@ impl JudgeStep {
             Value::Array(reading.texts.iter().map(value).collect())
         };
         let mut put = |name: &str, value: Value| columns.insert(name.to_owned(), value);
-        let reasons = self.shape.rationale != Rationale::None;
         let rating_reasons = |text: &TextReading| json!(text.rating_reason);
         if judge::has_kinds(self.shape.aspect) {
             put("types", of(&|text| json!(text.kind)));
-            if reasons {
-                put("rationales", of(&|text| json!(text.kind_reason)));
-            }
+            put("rationales", of(&|text| json!(text.kind_reason)));
             put("ratings", of(&|text| self.rating(text)));
-            if reasons {
-                put("rationales-for-ratings", of(&rating_reasons));
-            }
+            put("rationales-for-ratings", of(&rating_reasons));
         } else {
             put("ratings", of(&|text| self.rating(text)));
-            if reasons {
-                put("rationales", of(&rating_reasons));
-            }
+            put("rationales", of(&rating_reasons));
         }
         put("ratings_expected", of(&|text| rounded(text.expected)));
         put("ratings_sampled", of(&|text| json!(text.sampled)));
@@ -163,7 +162,7 @@ impl JudgeStep {
             text.probabilities.iter().map(|p| rounded(Some(*p))).collect()
         };
         put("ratings_probabilities", of(&|text| Value::Array(shares(text))));
-        if orders.len() > 1 {
+        if self.orders != Orders::One {
             let per_order = reading.expected_per_order.iter();
             let per_order = per_order
                 .map(|ratings| Value::Array(ratings.iter().copied().map(rounded).collect()));
