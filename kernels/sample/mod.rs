@@ -11,6 +11,7 @@
 //! Log-probabilities are those of the model itself, before all of this. They take the exponents in
 //! f32 and the sum in f64. This op runs on the CPU: logits of another device are fetched.
 
+mod cpu;
 mod draw;
 mod filter;
 pub mod philox;
@@ -157,6 +158,8 @@ impl RowParams<'_> {
             "repetition_penalty {}",
             self.repetition_penalty
         );
+        let addable = |&(_, bias): &(u32, f32)| !bias.is_nan() && bias < f32::INFINITY;
+        assert!(self.bias.iter().all(addable), "bias {:?}", self.bias);
         let counted = self.counts.iter().map(|&(token, _)| token);
         let biased = self.bias.iter().map(|&(token, _)| token);
         let named = self.seen.iter().chain(self.report).copied().chain(counted).chain(biased);

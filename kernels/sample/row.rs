@@ -2,6 +2,7 @@
 //!
 //! Knows one row and its parameters; which rows run beside it is `mod.rs`' concern.
 
+use super::cpu;
 use super::draw;
 use super::filter::{self, Candidate};
 use super::philox::{Philox, Purpose};
@@ -14,8 +15,10 @@ pub(super) struct Scratch {
     adjusted: Vec<f32>,
     /// `[v]` unnormalised probabilities.
     weights: Vec<f32>,
-    /// The few tokens that top-k has kept.
+    /// The tokens that a filter has to put in order.
     candidates: Vec<Candidate>,
+    /// Sums of weights by chunk.
+    sums: Vec<f64>,
 }
 
 /// What goes wrong in a row, before the row has a number.
@@ -38,19 +41,12 @@ pub(super) fn sample(
     params: &RowParams<'_>,
     scratch: &mut Scratch,
 ) -> Result<Drawn, Fault> {
-    let raw = Summary::of(logits)?;
+    let raw = cpu::summary(logits);
+    if !raw.log_sum.is_finite() {
+        return Err(fault(logits));
+    }
     let token = if params.adjusts() {
-        let mut adjusted = std::mem::take(&mut scratch.adjusted);
-        adjusted.clear();
-        adjusted.extend_from_slice(logits);
-        adjust(&mut adjusted, params);
-        let (best, top) = argmax(&adjusted);
-        let token = match top == f32::NEG_INFINITY {
-            true => Err(Fault::NothingLeft),
-            false => Ok(take(&adjusted, best, params, scratch)),
-        };
-        scratch.adjusted = adjusted;
-        token?
+        take_adjusted(logits, params, scratch)?
     } else {
         take(logits, raw.argmax, params, scratch)
     };
@@ -62,6 +58,21 @@ pub(super) fn sample(
     })
 }
 
+fn take_adjusted(
+    logits: &[f32],
+    params: &RowParams<'_>,
+    scratch: &mut Scratch,
+) -> Result<u32, Fault> {
+    let mut adjusted = std::mem::take(&mut scratch.adjusted);
+    adjusted.clear();
+    adjusted.extend_from_slice(logits);
+    adjust(&mut adjusted, params);
+    let (best, top) = cpu::argmax(&adjusted);
+    let token = (top > f32::NEG_INFINITY).then(|| take(&adjusted, best, params, scratch));
+    scratch.adjusted = adjusted;
+    token.ok_or(Fault::NothingLeft)
+}
+
 /// Takes a token by temperature and filters; `best` is the likeliest.
 fn take(logits: &[f32], best: usize, params: &RowParams<'_>, scratch: &mut Scratch) -> u32 {
     if params.temperature == 0.0 || params.top_k == 1 {
@@ -69,20 +80,21 @@ fn take(logits: &[f32], best: usize, params: &RowParams<'_>, scratch: &mut Scrat
     }
     let u = Philox::new(params.key).uniform(params.position, Purpose::Token);
     let top = logits[best];
+    let Scratch { weights, candidates, sums, .. } = scratch;
+    weights.clear();
     if params.top_k > 0 && params.top_k < logits.len() {
-        let candidates = &mut scratch.candidates;
         filter::top_k(logits, params.top_k, candidates);
-        let weights = &mut scratch.weights;
-        draw::weights(candidates.iter().map(|c| c.score), top, params.temperature, weights);
-        let n_kept = filter::top_p_sorted(weights, params.top_p);
-        draw::min_p(&mut weights[..n_kept], params.min_p);
-        candidates[draw::index(&weights[..n_kept], u)].token
-    } else {
-        let weights = &mut scratch.weights;
-        draw::weights(logits.iter().copied(), top, params.temperature, weights);
-        filter::top_p(weights, params.top_p, &mut scratch.candidates);
+        weights.extend(candidates.iter().map(|candidate| candidate.score));
+        draw::weigh(weights, top, params.temperature);
+        weights.truncate(filter::top_p_sorted(weights, params.top_p));
         draw::min_p(weights, params.min_p);
-        draw::index(weights, u) as u32
+        candidates[draw::index(weights, u, sums)].token
+    } else {
+        weights.extend_from_slice(logits);
+        draw::weigh(weights, top, params.temperature);
+        filter::top_p(weights, params.top_p, candidates);
+        draw::min_p(weights, params.min_p);
+        draw::index(weights, u, sums) as u32
     }
 }
 
@@ -115,36 +127,11 @@ fn adjust(logits: &mut [f32], params: &RowParams<'_>) {
     }
 }
 
-/// What one pass over the raw logits finds.
-struct Summary {
-    argmax: usize,
-    /// Logarithm of the sum of the exponents.
-    log_sum: f64,
-}
-
-impl Summary {
-    fn of(logits: &[f32]) -> Result<Self, Fault> {
-        let (argmax, top) = argmax(logits);
-        let sum: f64 = logits.iter().map(|logit| f64::from((logit - top).exp())).sum();
-        let log_sum = f64::from(top) + sum.ln();
-        if log_sum.is_finite() {
-            return Ok(Self { argmax, log_sum });
-        }
-        let bad = |logit: &f32| logit.is_nan() || *logit == f32::INFINITY;
-        match logits.iter().position(bad) {
-            Some(index) => Err(Fault::NotANumber { index, value: logits[index] }),
-            None => Err(Fault::NothingLeft),
-        }
+/// Finds what is wrong with logits that have no sum.
+fn fault(logits: &[f32]) -> Fault {
+    let bad = |logit: &f32| logit.is_nan() || *logit == f32::INFINITY;
+    match logits.iter().position(bad) {
+        Some(index) => Fault::NotANumber { index, value: logits[index] },
+        None => Fault::NothingLeft,
     }
-}
-
-/// Index and value of the largest logit, of equals the first. NaN is never the largest.
-fn argmax(logits: &[f32]) -> (usize, f32) {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (index, &logit) in logits.iter().enumerate() {
-        if logit > best.1 {
-            best = (index, logit);
-        }
-    }
-    best
 }

@@ -16,3 +16,4 @@ mod dense;
 mod exact;
 mod kv_write;
 mod rope;
+mod sample;
