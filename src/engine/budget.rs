@@ -17,7 +17,7 @@ pub struct EngineLimits {
     /// Blocks of KV memory.
     pub n_blocks: usize,
     /// Admission reserves blocks for this percentile of finished lengths, below 100. A low one
-    /// packs more sequences in and pays with preemptions; 0 reserves only the next block.
+    /// packs more sequences in and pays with preemptions; 0 reserves only the next token.
     pub length_percentile: usize,
 }
 

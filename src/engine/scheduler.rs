@@ -335,7 +335,8 @@ impl Scheduler {
         let n_new = self.lengths.expected().unwrap_or(usize::MAX);
         let n_expected = sequence.n_prompt().saturating_add(n_new);
         // One that is longer than expected already gets another block.
-        let n_tokens = n_expected.max(sequence.tokens().len() + BLOCK);
+        let n_more = if self.limits.length_percentile == 0 { 1 } else { BLOCK };
+        let n_tokens = n_expected.max(sequence.tokens().len() + n_more);
         EngineLimits::blocks_for(n_tokens.min(sequence.n_tokens_max()))
     }
 
