@@ -199,7 +199,8 @@ impl ModelConfig {
         let (hq, hkv, d) = (self.n_heads, self.n_kv_heads, self.head_dim);
         if !fields.is_present("head_dim") && !self.hidden_size.is_multiple_of(hq) {
             return Err(fields.fault(format!(
-                "hidden_size {} is no multiple of num_attention_heads {hq}, and there is no head_dim",
+                "hidden_size {} is no multiple of num_attention_heads {hq}, and there is no \
+                 head_dim",
                 self.hidden_size
             )));
         }
