@@ -1,0 +1,241 @@
+//! The Hub's HTTP: which files a revision has, what a file is, and its bytes from an offset.
+//!
+//! It must not know the cache. Statuses become errors here, with what the user can do about them.
+
+use std::io::Read;
+
+use hf_hub::{Repo, RepoType};
+use serde::Deserialize;
+use ureq::config::RedirectAuthHeaders;
+use ureq::http::{Response, StatusCode, header};
+use ureq::{Agent, Body};
+
+use super::HubOptions;
+use super::files::is_safe;
+use crate::Error;
+
+/// Most bytes of a repository's list of files.
+const LIST_BYTES_MAX: u64 = 64 << 20;
+
+/// Why a request brought nothing.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Asking again will not help.
+    Final(Error),
+    /// It may: what was seen.
+    Passing(String),
+}
+
+/// A revision of a repository.
+#[derive(Debug, Deserialize)]
+pub(super) struct Revision {
+    /// Its commit.
+    pub(super) sha: String,
+    siblings: Vec<Sibling>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Sibling {
+    rfilename: String,
+}
+
+impl Revision {
+    /// The names of its files.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.siblings.iter().map(|sibling| sibling.rfilename.clone()).collect()
+    }
+}
+
+/// What a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileInfo {
+    /// Name of its blob: a SHA-256 of the content for large files, a git hash for small ones.
+    pub(super) etag: String,
+    pub(super) n_bytes: u64,
+}
+
+/// The bytes of a file from an offset on.
+pub(super) struct Piece {
+    /// Where they begin; 0 when the server gave the whole file unasked.
+    pub(super) start: u64,
+    pub(super) body: Box<dyn Read>,
+}
+
+/// Speaks with the Hub about one repository.
+pub(super) struct Client<'a> {
+    agent: Agent,
+    options: &'a HubOptions,
+    repo: &'a str,
+}
+
+impl<'a> Client<'a> {
+    pub(super) fn new(options: &'a HubOptions, repo: &'a str) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+            .user_agent(concat!("stillroom/", env!("CARGO_PKG_VERSION")))
+            // Sizes and ranges count the bytes of the file, not those of its compression.
+            .accept_encoding("identity")
+            .timeout_resolve(Some(options.silence))
+            .timeout_connect(Some(options.silence))
+            .timeout_recv_response(Some(options.silence))
+            .timeout_per_read(Some(options.silence));
+        let host = options.endpoint.split("://").nth(1).unwrap_or("");
+        let is_near = ["127.0.0.1", "localhost", "[::1]"].iter().any(|near| host.starts_with(near));
+        // A proxy cannot reach what is near only to us.
+        let config = if is_near { config.proxy(None) } else { config };
+        Self { agent: config.build().new_agent(), options, repo }
+    }
+
+    /// The commit and the files of a revision.
+    pub(super) fn revision(&self, revision: &str) -> Result<Revision, Failure> {
+        let api = self.at(revision).api_url();
+        let mut response = self.get(&format!("{}/api/{api}", self.options.endpoint), None)?;
+        self.check(&response, &format!("revision `{revision}`"))?;
+        let text = response.body_mut().with_config().limit(LIST_BYTES_MAX).read_to_string();
+        let text = text.map_err(|e| Failure::Passing(e.to_string()))?;
+        let parsed = serde_json::from_str::<Revision>(&text).map_err(|e| e.to_string());
+        parsed
+            .and_then(|found| {
+                if super::cache::is_commit(&found.sha) {
+                    Ok(found)
+                } else {
+                    Err(format!("`{}` is no commit", found.sha))
+                }
+            })
+            .map_err(|why| Failure::Final(self.strange(&format!("its list of files: {why}"))))
+    }
+
+    /// What a file of a commit is. Large files stand elsewhere, and only the first answer knows
+    /// their etag, so a redirection to another host is not followed.
+    pub(super) fn info(&self, commit: &str, name: &str) -> Result<FileInfo, Failure> {
+        let mut url = self.file_url(commit, name);
+        for _ in 0..5 {
+            let response = self.head(&url)?;
+            let text = |key: &str| response.headers().get(key).and_then(|v| v.to_str().ok());
+            let etag = text("x-linked-etag").or(text("etag"));
+            let size = text("x-linked-size").or(text("content-length"));
+            let location = text("location").filter(|_| response.status().is_redirection());
+            match location {
+                Some(path) if path.starts_with('/') => {
+                    url = format!("{}{path}", origin(&url));
+                    continue;
+                }
+                Some(_) => {}
+                None => self.check(&response, name)?,
+            }
+            let etag = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_owned());
+            let n_bytes = size.and_then(|size| size.parse().ok());
+            return match (etag, n_bytes) {
+                (Some(etag), Some(n_bytes)) if is_safe(&etag) && !etag.contains('/') => {
+                    Ok(FileInfo { etag, n_bytes })
+                }
+                _ => {
+                    Err(Failure::Final(self.strange(&format!("{name} without an etag or a size"))))
+                }
+            };
+        }
+        Err(Failure::Final(self.strange(&format!("{name} with redirections without an end"))))
+    }
+
+    /// The bytes of a file from `start` on.
+    pub(super) fn piece(&self, commit: &str, name: &str, start: u64) -> Result<Piece, Failure> {
+        let response = self.get(&self.file_url(commit, name), Some(start).filter(|s| *s > 0))?;
+        if start > 0 && response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+            // What is here is longer than the file, so it is not the beginning of it.
+            return self.piece(commit, name, 0);
+        }
+        self.check(&response, name)?;
+        let start = match response.status() {
+            StatusCode::PARTIAL_CONTENT => content_start(&response).ok_or_else(|| {
+                Failure::Passing("a part of the file without its place in it".to_owned())
+            })?,
+            _ => 0,
+        };
+        Ok(Piece { start, body: Box::new(response.into_body().into_reader()) })
+    }
+
+    fn at(&self, revision: &str) -> Repo {
+        Repo::with_revision(self.repo.to_owned(), RepoType::Model, revision.to_owned())
+    }
+
+    fn file_url(&self, commit: &str, name: &str) -> String {
+        format!("{}/{}/resolve/{commit}/{name}", self.options.endpoint, self.repo)
+    }
+
+    fn head(&self, url: &str) -> Result<Response<Body>, Failure> {
+        let mut request = self.agent.head(url).config().max_redirects(0);
+        request = request.max_redirects_will_error(false);
+        let mut request = request.build();
+        if let Some(token) = &self.options.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        request.call().map_err(passing)
+    }
+
+    fn get(&self, url: &str, start: Option<u64>) -> Result<Response<Body>, Failure> {
+        let mut request = self.agent.get(url);
+        if let Some(token) = &self.options.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if let Some(start) = start {
+            request = request.header(header::RANGE, format!("bytes={start}-"));
+        }
+        request.call().map_err(passing)
+    }
+
+    /// What a status means for the user.
+    fn check(&self, response: &Response<Body>, wanted: &str) -> Result<(), Failure> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let repo = self.repo;
+        let page = format!("{}/{repo}", self.options.endpoint);
+        let says = response.headers().get("x-error-message").and_then(|v| v.to_str().ok());
+        let code = status.as_u16();
+        let hint = match code {
+            401 if self.options.token.is_none() => format!(
+                "the repository is private, gated or misspelt: check the name, then set HF_TOKEN \
+                 to a token of yours that may read {page}"
+            ),
+            401 => "the token is not valid: make a new one and set HF_TOKEN to it".to_owned(),
+            403 => format!(
+                "the repository is gated: accept its terms at {page}, and use a token (HF_TOKEN) \
+                 of that account that may read gated repositories"
+            ),
+            404 => format!("check the name and the revision at {page}"),
+            408 | 429 | 500..=599 => {
+                return Err(Failure::Passing(format!("status {code} for {wanted}")));
+            }
+            _ => format!("look at {page}"),
+        };
+        let says = says.map(|says| format!(": {says}")).unwrap_or_default();
+        let what = format!("the Hub refuses {wanted} of {repo} with status {code}{says}");
+        Err(Failure::Final(Error::Remote { what, hint, source: None }))
+    }
+
+    fn strange(&self, what: &str) -> Error {
+        Error::Remote {
+            what: format!("the Hub's answer for {} makes no sense: {what}", self.repo),
+            hint: format!("is {} the Hub or a mirror of it?", self.options.endpoint),
+            source: None,
+        }
+    }
+}
+
+fn passing(e: ureq::Error) -> Failure {
+    Failure::Passing(e.to_string())
+}
+
+/// `scheme://host` of a URL.
+fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    url[host..].find('/').map_or(url, |at| &url[..host + at])
+}
+
+/// The first byte that `Content-Range: bytes A-B/N` tells.
+fn content_start(response: &Response<Body>) -> Option<u64> {
+    let range = response.headers().get(header::CONTENT_RANGE)?.to_str().ok()?;
+    range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
+}

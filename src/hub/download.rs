@@ -1,0 +1,197 @@
+//! One file into its blob: goes on where it stopped, and is checked before it counts.
+//!
+//! The partial file is `<etag>.incomplete`, so it belongs to one content for ever. A large file's
+//! etag is the SHA-256 of its content and is compared; a small one's is git's SHA-1, for which
+//! size must do. It must not know which files there are.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::client::{Client, Failure, FileInfo};
+use super::{HubOptions, Progress};
+use crate::data::disk::fault;
+use crate::{Error, Result};
+
+/// Bytes read from the network at a time.
+const PIECE_BYTES: usize = 1 << 18;
+
+/// A file to bring.
+pub(super) struct Wanted<'a> {
+    pub(super) client: &'a Client<'a>,
+    pub(super) commit: &'a str,
+    pub(super) name: &'a str,
+    pub(super) info: &'a FileInfo,
+    pub(super) options: &'a HubOptions,
+}
+
+/// What is here of a file.
+struct Partial {
+    path: PathBuf,
+    file: File,
+    n_done: u64,
+    /// Digest of those bytes, where the etag is one.
+    hasher: Option<Sha256>,
+}
+
+/// Asks again while that may help: a failure that follows progress begins the count anew.
+pub(super) fn patiently<T>(
+    options: &HubOptions,
+    what: &str,
+    mut ask: impl FnMut() -> (bool, Result<T, Failure>),
+) -> Result<T> {
+    let mut n_failed = 0;
+    loop {
+        let (progressed, result) = ask();
+        n_failed = if progressed { 0 } else { n_failed };
+        match result {
+            Ok(value) => return Ok(value),
+            Err(Failure::Final(e)) => return Err(e),
+            Err(Failure::Passing(why)) => {
+                n_failed += 1;
+                if n_failed >= options.n_attempts {
+                    return Err(Error::Remote {
+                        what: format!("cannot fetch {what} from {}: {why}", options.endpoint),
+                        hint: "check the network and run the same command again: it goes on where \
+                               it stopped; --offline takes what is in the cache"
+                            .into(),
+                        source: None,
+                    });
+                }
+                std::thread::sleep(options.pause * 2_u32.saturating_pow(n_failed - 1));
+            }
+        }
+    }
+}
+
+/// Brings the file to `blob`.
+pub(super) fn download(
+    wanted: &Wanted<'_>,
+    blob: &Path,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<()> {
+    let mut path = blob.as_os_str().to_owned();
+    path.push(".incomplete");
+    let path = PathBuf::from(path);
+    // Content that is wrong may be an old partial file's fault once, and the Hub's from then on.
+    for is_last in [false, true] {
+        let mut partial =
+            Partial::open(&path, wanted.info).map_err(|e| fault("write", &path, e))?;
+        patiently(wanted.options, wanted.name, || {
+            let before = partial.n_done;
+            let result = partial.go_on(wanted, progress);
+            (partial.n_done > before, result)
+        })?;
+        match partial.check(wanted) {
+            Ok(()) => {
+                partial.file.sync_all().map_err(|e| fault("write", &path, e))?;
+                return fs::rename(&path, blob).map_err(|e| fault("write", blob, e));
+            }
+            Err(e) => {
+                fs::remove_file(&path).map_err(|e| fault("remove", &path, e))?;
+                if is_last {
+                    return Err(e);
+                }
+            }
+        }
+    }
+    unreachable!("the last round returns")
+}
+
+impl Partial {
+    fn open(path: &Path, info: &FileInfo) -> io::Result<Self> {
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let n_done = file.metadata()?.len();
+        let hasher = is_sha256(&info.etag).then(Sha256::new);
+        let mut partial = Self { path: path.to_owned(), file, n_done, hasher };
+        if n_done > info.n_bytes {
+            partial.restart()?;
+        }
+        if let Some(hasher) = &mut partial.hasher {
+            let mut piece = vec![0; PIECE_BYTES];
+            loop {
+                match partial.file.read(&mut piece)? {
+                    0 => break,
+                    n => hasher.update(&piece[..n]),
+                }
+            }
+        }
+        partial.file.seek(SeekFrom::End(0))?;
+        Ok(partial)
+    }
+
+    fn restart(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.n_done = 0;
+        self.hasher = self.hasher.as_ref().map(|_| Sha256::new());
+        Ok(())
+    }
+
+    /// One request: appends what it brings.
+    fn go_on(
+        &mut self,
+        wanted: &Wanted<'_>,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<(), Failure> {
+        let Wanted { info, name: file, .. } = *wanted;
+        let n_total = info.n_bytes;
+        progress(Progress { file, n_done: self.n_done, n_total });
+        if self.n_done == n_total {
+            return Ok(());
+        }
+        let mut source = wanted.client.piece(wanted.commit, file, self.n_done)?;
+        let path = self.path.clone();
+        let disk = |e| Failure::Final(fault("write", &path, e));
+        if source.start != self.n_done {
+            self.restart().map_err(disk)?;
+            if source.start != 0 {
+                return Err(Failure::Passing("another part of the file than asked for".to_owned()));
+            }
+        }
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let n = match source.body.read(&mut piece) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(e) => return Err(Failure::Passing(e.to_string())),
+            };
+            if self.n_done + n as u64 > n_total {
+                self.restart().map_err(disk)?;
+                return Err(Failure::Passing(format!("more than the {n_total} bytes of the file")));
+            }
+            self.file.write_all(&piece[..n]).map_err(disk)?;
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(&piece[..n]);
+            }
+            self.n_done += n as u64;
+            progress(Progress { file, n_done: self.n_done, n_total });
+        }
+        if self.n_done < n_total {
+            let what = format!("the connection ended after {} of {n_total} bytes", self.n_done);
+            return Err(Failure::Passing(what));
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, wanted: &Wanted<'_>) -> Result<()> {
+        let Some(hasher) = self.hasher.take() else { return Ok(()) };
+        let found: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let want = &wanted.info.etag;
+        if found == want.to_ascii_lowercase() {
+            return Ok(());
+        }
+        Err(Error::Remote {
+            what: format!("{} came with SHA-256 {found}, but it should be {want}", wanted.name),
+            hint: format!("is a proxy or {} changing files on the way?", wanted.options.endpoint),
+            source: None,
+        })
+    }
+}
+
+fn is_sha256(etag: &str) -> bool {
+    etag.len() == 64 && etag.bytes().all(|b| b.is_ascii_hexdigit())
+}

@@ -1,0 +1,106 @@
+//! The whole of a checkpoint: from a name to a folder of the cache.
+
+use std::fs;
+
+use super::cache::{RepoCache, is_commit, missing};
+use super::client::Client;
+use super::download::{Wanted, download, patiently};
+use super::files::{self, INDEX, ONE_FILE, REQUIRED, Weights, is_safe};
+use super::{Checkpoint, HubOptions, Progress};
+use crate::data::disk::{create_folder, fault};
+use crate::{Error, Result};
+
+pub(super) fn fetch(
+    repo: &str,
+    revision: &str,
+    options: &HubOptions,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Checkpoint> {
+    check_names(repo, revision)?;
+    let cache = RepoCache::new(&options.cache, repo, revision);
+    let found = cache.find();
+    if options.offline {
+        return found.map_err(|names| missing(repo, &options.cache, &names));
+    }
+    if let Ok(found) = found
+        && is_commit(revision)
+    {
+        return Ok(found); // A commit never changes.
+    }
+    let client = Client::new(options, repo);
+    let what = format!("the list of files of {repo}");
+    let revision = patiently(options, &what, || (false, client.revision(revision)))?;
+    let names = revision.names();
+    let lacks = |what: String| Error::Remote {
+        what: format!("{repo} cannot be used: {what}"),
+        hint: "choose a repository with safetensors weights in the Hugging Face format".into(),
+        source: None,
+    };
+    if let Some(name) = REQUIRED.iter().find(|wanted| !names.iter().any(|name| name == *wanted)) {
+        return Err(lacks(format!("it has no {name}")));
+    }
+    let weights = files::weights(&names).map_err(lacks)?;
+    let commit = revision.sha.as_str();
+    let folder = cache.snapshot(commit);
+    let mut bring = |name: &str| {
+        // A link whose blob is gone is no file, so it is brought again.
+        if folder.join(name).is_file() {
+            return Ok(());
+        }
+        bring(&cache, &client, options, commit, name, progress)
+    };
+    files::small(&names).try_for_each(&mut bring)?;
+    match weights {
+        Weights::One => bring(ONE_FILE)?,
+        Weights::Sharded => {
+            bring(INDEX)?;
+            let path = folder.join(INDEX);
+            let index = fs::read(&path).map_err(|e| fault("read", &path, e))?;
+            let shards = files::shards(&index).map_err(|why| lacks(format!("{INDEX}: {why}")))?;
+            if let Some(shard) = shards.iter().find(|shard| !names.contains(shard)) {
+                return Err(lacks(format!("{INDEX} names {shard}, which is not there")));
+            }
+            shards.iter().try_for_each(|shard| bring(shard))?;
+        }
+    }
+    cache.set_commit(commit)?;
+    Ok(Checkpoint { folder, commit: commit.to_owned() })
+}
+
+/// One file into the cache.
+fn bring(
+    cache: &RepoCache,
+    client: &Client<'_>,
+    options: &HubOptions,
+    commit: &str,
+    name: &str,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<()> {
+    let info = patiently(options, name, || (false, client.info(commit, name)))?;
+    let blob = cache.blob(&info.etag);
+    create_folder(blob.parent().expect("a blob is in a folder"))?;
+    let _lock = cache.lock(&info.etag)?;
+    let is_whole = fs::metadata(&blob).is_ok_and(|meta| meta.len() == info.n_bytes);
+    if !is_whole {
+        download(&Wanted { client, commit, name, info: &info, options }, &blob, progress)?;
+    }
+    cache.link(&info.etag, commit, name)
+}
+
+/// Names become paths and addresses, so they may hold only what the Hub allows.
+fn check_names(repo: &str, revision: &str) -> Result<()> {
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let part = |part: &str| is_safe(part) && part.bytes().all(is_word);
+    let wrong = |what: String, hint: &str| Err(Error::Usage { what, hint: hint.into() });
+    if !matches!(repo.split('/').count(), 1 | 2) || !repo.split('/').all(part) {
+        let hint = "write it as the Hub does, org/name; a local folder begins with ./ or /";
+        return wrong(format!("`{repo}` is no repository of the Hub"), hint);
+    }
+    if !revision.split('/').all(part) {
+        return wrong(
+            format!("`{revision}` is no revision"),
+            "name a branch, a tag or a commit; main is the usual one",
+        );
+    }
+    Ok(())
+}

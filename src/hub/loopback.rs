@@ -1,0 +1,246 @@
+//! A Hub of the tests' own on the loopback device: it answers as the Hub does, counts what it
+//! serves, and cuts, stalls and lies when told to.
+//!
+//! Large files are redirected to `/cdn/` under another host name, as the Hub's are.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use sha2::{Digest as _, Sha256};
+
+pub(super) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// What is done to one answer that carries a file's bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Trick {
+    /// Closes the connection after so many bytes.
+    Cut(usize),
+    /// Says nothing more after so many bytes.
+    Stall(usize),
+    /// Gives the whole file though a part was asked for.
+    Whole,
+    /// Gives other bytes.
+    Lie,
+    /// Gives bytes after the file's end.
+    TooMuch,
+    /// Answers with a status.
+    Status(u16),
+}
+
+/// One request and what it was given.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) line: String,
+    pub(super) start: Option<usize>,
+    pub(super) has_token: bool,
+    pub(super) n_served: usize,
+}
+
+#[derive(Default)]
+struct State {
+    files: BTreeMap<String, Vec<u8>>,
+    tricks: BTreeMap<String, VecDeque<Trick>>,
+    asked: Vec<Asked>,
+    status: Option<u16>,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    closing: Condvar,
+}
+
+const UNPOISONED: &str = "no thread panics while it holds the state";
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect(UNPOISONED)
+    }
+}
+
+pub(super) struct Loopback {
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+/// Files above this are kept as the Hub keeps large ones.
+const N_SMALL: usize = 1000;
+
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The name of a file's blob.
+pub(super) fn etag(bytes: &[u8]) -> String {
+    let hash = sha256(bytes);
+    if bytes.len() > N_SMALL { hash } else { hash[..40].to_owned() }
+}
+
+impl Loopback {
+    /// Serves `org/name` with these files.
+    pub(super) fn new(files: &[(&str, Vec<u8>)]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback device");
+        let port = listener.local_addr().expect("it is bound").port();
+        let shared = Arc::new(Shared::default());
+        shared.lock().files =
+            files.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.clone())).collect();
+        let for_thread = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if for_thread.lock().closed {
+                    break;
+                }
+                let shared = Arc::clone(&for_thread);
+                // A client that goes away in the middle is what some tests are about.
+                std::thread::spawn(move || stream.and_then(|stream| answer(&shared, port, stream)));
+            }
+        });
+        Self { port, shared }
+    }
+
+    pub(super) fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The next answers with this file's bytes are treated so, one each.
+    pub(super) fn play(&self, file: &str, tricks: &[Trick]) {
+        let mut state = self.shared.lock();
+        state.tricks.insert(file.to_owned(), tricks.iter().copied().collect());
+    }
+
+    /// Every list of files is refused so.
+    pub(super) fn refuse(&self, status: u16) {
+        self.shared.lock().status = Some(status);
+    }
+
+    pub(super) fn asked(&self) -> Vec<Asked> {
+        self.shared.lock().asked.clone()
+    }
+
+    /// Bytes of this file that were served in all.
+    pub(super) fn n_served(&self, file: &str) -> usize {
+        let asked = self.asked();
+        asked.iter().filter(|asked| asked.line.ends_with(file)).map(|asked| asked.n_served).sum()
+    }
+}
+
+impl Drop for Loopback {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.closing.notify_all();
+        // Wakes the thread that waits for connections.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+    }
+}
+
+fn answer(shared: &Shared, port: u16, mut stream: TcpStream) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let first = lines.next().transpose()?.unwrap_or_default();
+    let mut start = None;
+    let mut has_token = false;
+    for header in lines {
+        let header = header?.to_ascii_lowercase();
+        if header.is_empty() {
+            break;
+        }
+        if let Some(range) = header.strip_prefix("range: bytes=") {
+            start = range.split('-').next().and_then(|start| start.parse().ok());
+        }
+        has_token |= header == "authorization: bearer secret";
+    }
+    let mut words = first.split(' ');
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let line = format!("{method} {path}");
+    let mut state = shared.lock();
+    state.asked.push(Asked { line, start, has_token, n_served: 0 });
+    let asked_idx = state.asked.len() - 1;
+
+    if let Some(rest) = path.strip_prefix("/api/models/org/name/revision/") {
+        let names: Vec<_> =
+            state.files.keys().map(|name| serde_json::json!({"rfilename": name})).collect();
+        let body = serde_json::json!({"sha": COMMIT, "siblings": names}).to_string();
+        let status = state.status.unwrap_or(if rest == "gone" { 404 } else { 200 });
+        return head(&mut stream, status, &[("Content-Length", &body.len().to_string())])
+            .and_then(|()| stream.write_all(body.as_bytes()));
+    }
+    if path.contains("/old/name/") {
+        let moved = path.replace("/old/name/", "/org/name/");
+        return head(&mut stream, 307, &[("Location", &moved), ("Content-Length", "0")]);
+    }
+    let at_hub = path.strip_prefix(&format!("/org/name/resolve/{COMMIT}/"));
+    let at_cdn = path.strip_prefix("/cdn/");
+    let name = at_hub.or(at_cdn).unwrap_or_default().to_owned();
+    let Some(bytes) = state.files.get(&name).cloned() else {
+        return head(&mut stream, 404, &[("Content-Length", "0")]);
+    };
+    if at_hub.is_some() && bytes.len() > N_SMALL {
+        let (etag, size) = (format!("\"{}\"", etag(&bytes)), bytes.len().to_string());
+        let there = format!("http://localhost:{port}/cdn/{name}");
+        let headers = [
+            ("Location", there.as_str()),
+            ("X-Linked-Etag", &etag),
+            ("X-Linked-Size", &size),
+            ("ETag", "\"another\""),
+            ("X-Repo-Commit", COMMIT),
+            ("Content-Length", "0"),
+        ];
+        return head(&mut stream, 302, &headers);
+    }
+    if method == "HEAD" {
+        let (etag, size) = (format!("W/\"{}\"", etag(&bytes)), bytes.len().to_string());
+        return head(&mut stream, 200, &[("ETag", &etag), ("Content-Length", &size)]);
+    }
+    let trick = state.tricks.get_mut(&name).and_then(VecDeque::pop_front);
+    drop(state);
+    serve(shared, asked_idx, &mut stream, bytes, trick, start)
+}
+
+fn serve(
+    shared: &Shared,
+    asked_idx: usize,
+    stream: &mut TcpStream,
+    mut bytes: Vec<u8>,
+    trick: Option<Trick>,
+    start: Option<usize>,
+) -> std::io::Result<()> {
+    let mut start = start;
+    let mut n_given = usize::MAX;
+    let n_total = bytes.len();
+    match trick {
+        Some(Trick::Status(status)) => return head(stream, status, &[("Content-Length", "0")]),
+        Some(Trick::Whole) => start = None,
+        Some(Trick::Lie) => bytes.iter_mut().for_each(|byte| *byte ^= 1),
+        Some(Trick::TooMuch) => bytes.extend_from_slice(&[7; 100]),
+        Some(Trick::Cut(n) | Trick::Stall(n)) => n_given = n,
+        None => {}
+    }
+    let part = &bytes[start.unwrap_or(0).min(bytes.len())..];
+    let length = part.len().to_string();
+    match start {
+        Some(start) if start >= n_total => return head(stream, 416, &[("Content-Length", "0")]),
+        Some(start) => {
+            let range = format!("bytes {start}-{}/{n_total}", n_total - 1);
+            head(stream, 206, &[("Content-Length", &length), ("Content-Range", &range)])?;
+        }
+        None => head(stream, 200, &[("Content-Length", &length)])?,
+    }
+    let part = &part[..n_given.min(part.len())];
+    // Counted before they leave, so that a client that has them finds them counted.
+    shared.lock().asked[asked_idx].n_served = part.len();
+    stream.write_all(part)?;
+    if matches!(trick, Some(Trick::Stall(_))) {
+        let state = shared.lock();
+        let held = shared.closing.wait_while(state, |state| !state.closed);
+        drop(held.expect(UNPOISONED));
+    }
+    Ok(())
+}
+
+fn head(stream: &mut TcpStream, status: u16, headers: &[(&str, &str)]) -> std::io::Result<()> {
+    let mut text = format!("HTTP/1.1 {status} As told\r\nConnection: close\r\n");
+    headers.iter().for_each(|(name, value)| text += &format!("{name}: {value}\r\n"));
+    stream.write_all(format!("{text}\r\n").as_bytes())
+}
