@@ -120,6 +120,8 @@ fn properties() -> WriterProperties {
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_offset_index_disabled(false)
+        // Names list values as the format's specification does.
+        .set_coerce_types(true)
         .set_content_defined_chunking(Some(chunks))
         .set_key_value_metadata(Some(vec![key]))
         .build()
