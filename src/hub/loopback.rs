@@ -191,7 +191,9 @@ fn answer(shared: &Shared, port: u16, mut stream: TcpStream) -> std::io::Result<
     }
     if method == "HEAD" {
         let (etag, size) = (format!("W/\"{}\"", etag(&bytes)), bytes.len().to_string());
-        return head(&mut stream, 200, &[("ETag", &etag), ("Content-Length", &size)]);
+        let headers =
+            [("ETag", etag.as_str()), ("X-Repo-Commit", COMMIT), ("Content-Length", &size)];
+        return head(&mut stream, 200, &headers);
     }
     let trick = state.tricks.get_mut(&name).and_then(VecDeque::pop_front);
     drop(state);
