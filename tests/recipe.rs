@@ -315,6 +315,19 @@ fn numbers_out_of_range_are_refused() {
 }
 
 #[test]
+fn a_grammar_is_compiled_before_any_model_is_there() {
+    let with = |grammar: &str| {
+        let overrides = [format!("steps.answer_a.generation.grammar={grammar}")];
+        read(GOOD, &overrides.each_ref().map(String::as_str))
+    };
+    assert!(with(r#"{ regex = "[0-9]+" }"#).is_ok());
+    for bad in [r#"{ regex = "(" }"#, r#"{ lark = "start: gone" }"#, r#"{ json = { type = 1 } }"#] {
+        let faults = with(bad).unwrap_err();
+        assert!(shown(&faults)[0].contains("the grammar cannot be used"), "{faults:?}");
+    }
+}
+
+#[test]
 fn many_faults_are_told_at_once_in_the_order_of_the_file() {
     let text = GOOD
         .replace("seed = 7", "seed = -1\nsedd = 3")

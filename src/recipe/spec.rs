@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::data::row::Columns;
+pub use crate::text::guides::Grammar;
 
 /// Models and steps by name, in the order of the file.
 pub type Named<T> = Vec<(String, T)>;
@@ -285,18 +286,6 @@ pub struct Generation {
     pub grammar: Option<Grammar>,
     /// Seeds this step apart from the run's seed.
     pub seed: Option<u64>,
-}
-
-/// A grammar in one of three notations.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Grammar {
-    /// A regular expression.
-    Regex(String),
-    /// A JSON schema.
-    Json(serde_json::Value),
-    /// A Lark grammar, as llguidance reads it.
-    Lark(String),
 }
 
 impl Default for Generation {

@@ -20,9 +20,8 @@ use crate::Result;
 use crate::data::row::Columns;
 use crate::engine::request::Sampling;
 use crate::llm::{Answer, Options};
-use crate::recipe::spec::{Generation, Grammar, Step};
+use crate::recipe::spec::{Generation, Step};
 use crate::text::chat::Message;
-use crate::text::guides;
 
 pub(crate) use group::{Branch, GroupStep};
 use ultrafeedback::JudgeStep;
@@ -177,11 +176,7 @@ fn options(generation: &Generation) -> Options {
             ..Sampling::default()
         },
         stop: generation.stop.clone(),
-        grammar: generation.grammar.as_ref().map(|grammar| match grammar {
-            Grammar::Regex(regex) => guides::Grammar::Regex(regex.clone()),
-            Grammar::Json(schema) => guides::Grammar::Json(schema.clone()),
-            Grammar::Lark(lark) => guides::Grammar::Lark(lark.clone()),
-        }),
+        grammar: generation.grammar.clone(),
         template: None,
     }
 }

@@ -10,8 +10,8 @@ use crate::recipe::nearest::did_you_mean;
 use crate::recipe::place::Findings;
 use crate::recipe::source::Source;
 use crate::recipe::spec::{
-    ColumnNames, Generation, GroupColumns, LoadDataFromDicts, ModelSpec, Step, TextGeneration,
-    UltraFeedback,
+    ColumnNames, Generation, Grammar, GroupColumns, LoadDataFromDicts, ModelSpec, Step,
+    TextGeneration, UltraFeedback,
 };
 
 /// Most answers or instructions that one row may ask for.
@@ -228,6 +228,9 @@ fn check_generation(step: &Generation, marks: &Marks, found: &mut Findings) {
             let place = format!("generation.{key}");
             marks.fault(&place, found, format!("`{key}` is {value:?}"), Some(hint));
         }
+    }
+    if let Some(Err(error)) = step.grammar.as_ref().map(Grammar::check) {
+        marks.fault("generation.grammar", found, error.to_string(), None);
     }
     if step.stop.iter().any(String::is_empty) {
         marks.fault("generation.stop", found, "a stop text is empty", None);

@@ -11,10 +11,13 @@ mod tests;
 pub use grammar::GrammarError;
 pub use script::ScriptError;
 
+use serde::Serialize;
+
 use super::tokenizer::Tokenizer;
 
 /// A grammar in one of three notations.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Grammar {
     /// A regular expression.
     Regex(String),
