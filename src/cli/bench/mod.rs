@@ -1,0 +1,355 @@
+//! `stillroom bench`: how fast a model runs here, and how far that is from what the machine can do.
+//!
+//! Engine-level: random token ids in, token ids out, ends of text ignored, so that a checkpoint
+//! with random weights is as good as a real one and no tokenizer is needed. Every rate stands
+//! beside its share of the floor, the only figure that travels between machines.
+
+mod floor;
+mod machine;
+mod measure;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use stillroom_kernels::linear::Format;
+use stillroom_models::{self as models, Decoder, LoadOptions, Model, ModelConfig, Quant};
+
+use crate::engine::{Engine, EngineLimits};
+use crate::llm;
+use crate::{Error, Result};
+
+use floor::Work;
+use machine::Roof;
+use measure::{Cell, Rates};
+
+/// Raised whenever a key of the JSON report changes its meaning.
+const SCHEMA_VERSION: u32 = 1;
+
+/// `stillroom bench`.
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    /// A folder with a checkpoint, or `tiny:SHAPE` for seeded random weights.
+    #[arg(default_value = "tiny:llama-160m")]
+    model: String,
+
+    /// How products are quantised at load.
+    #[arg(long, value_enum, default_value_t = Quantize::None)]
+    quantize: Quantize,
+
+    /// `auto`, `cpu`, `cuda:N` or `metal`.
+    #[arg(long, default_value = "auto")]
+    device: String,
+
+    /// Prompt lengths in tokens.
+    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "128", value_parser = count())]
+    prompt: Vec<u64>,
+
+    /// Tokens generated after each prompt.
+    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "64", value_parser = count())]
+    output: Vec<u64>,
+
+    /// Sequences at a time.
+    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "1,8,32", value_parser = count())]
+    batch: Vec<u64>,
+
+    /// Runs of each combination; the median one is shown.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repeat: u32,
+
+    /// Let a row's bits depend on the rows beside it where that is faster.
+    #[arg(long)]
+    not_reproducible: bool,
+
+    /// Everything as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Lengths and batches that can be asked for.
+fn count() -> clap::builder::RangedU64ValueParser<u64> {
+    clap::value_parser!(u64).range(1..=1 << 20)
+}
+
+/// The formats of weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Quantize {
+    /// As stored; f32 on a CPU.
+    #[value(name = "none")]
+    None,
+    /// 8 bits.
+    #[value(name = "q8_0")]
+    Q8_0,
+    /// 4 bits.
+    #[value(name = "q4_k")]
+    Q4K,
+}
+
+impl Quantize {
+    fn quant(self) -> Option<Quant> {
+        match self {
+            Self::None => None,
+            Self::Q8_0 => Some(Quant::Q8_0),
+            Self::Q4K => Some(Quant::Q4K),
+        }
+    }
+}
+
+/// A model under test and what is known of it.
+struct Subject {
+    engine: Engine<Decoder>,
+    work: Work,
+    roof: Roof,
+    load_s: f64,
+    notes: Vec<String>,
+}
+
+/// Loads the model, measures the machine, then every combination of the grid. Tiny checkpoints
+/// are kept below `cache`; `print` gets the lines of the report as they come.
+///
+/// # Errors
+/// When there is no such model or device, or the grid does not fit the model.
+pub fn bench(args: &BenchArgs, cache: &Path, print: &mut dyn FnMut(&str)) -> Result<()> {
+    let folder = folder(&args.model, cache)?;
+    let mut subject = load(args, &folder)?;
+    let header = header(args, &subject);
+    if !args.json {
+        print(&shown_header(&header));
+    }
+    measure::warm_up(&mut subject.engine)?;
+    let mut rows = Vec::new();
+    for (n, cell) in grid(args).into_iter().enumerate() {
+        let rates = measure::median(&mut subject.engine, cell, args.repeat, n as u64)?;
+        let row = row(cell, &rates, &subject);
+        if !args.json {
+            print(&shown_row(&row));
+        }
+        rows.push(row);
+    }
+    let memory = machine::memory();
+    if args.json {
+        let mut report = header;
+        report["memory"] = json!(memory);
+        report["cells"] = json!(rows);
+        print(&format!("{report:#}"));
+    } else if let Some(memory) = memory {
+        let [now, peak] = [memory.rss_bytes, memory.peak_rss_bytes].map(|n| n / 1_000_000);
+        print(&format!("memory   {now} MB resident, {peak} MB at the peak"));
+    }
+    Ok(())
+}
+
+/// Where the checkpoint lies; a tiny one is written at first use.
+fn folder(model: &str, cache: &Path) -> Result<PathBuf> {
+    match model.strip_prefix("tiny:") {
+        Some(shape) => llm::tiny(shape, cache),
+        None => Ok(PathBuf::from(model)),
+    }
+}
+
+fn load(args: &BenchArgs, folder: &Path) -> Result<Subject> {
+    let device = models::device::device(&args.device).map_err(fault)?;
+    let options = LoadOptions {
+        quantize: args.quantize.quant(),
+        deterministic: !args.not_reproducible,
+        ..LoadOptions::new(device.clone())
+    };
+    let start = Instant::now();
+    let config = ModelConfig::read(folder).map_err(fault)?;
+    let loaded = models::load(folder, &options, &mut |_| ()).map_err(fault)?;
+    let load_s = start.elapsed().as_secs_f64();
+    let roof = Roof::measure(&device)?;
+    let shape = loaded.model.kv_shape();
+    let limits = limits(args, &loaded.model, device.is_cpu())?;
+    let format = |k: usize| Format::choose(options.quantize, k, shape.dtype, &device);
+    let work = Work::of(&config, &shape, format);
+    let engine = Engine::new(loaded.model, limits)?;
+    Ok(Subject { engine, work, roof, load_s, notes: loaded.notes })
+}
+
+/// The engine's own limits, with room for the largest batch of the grid.
+fn limits(args: &BenchArgs, model: &Decoder, is_cpu: bool) -> Result<EngineLimits> {
+    let largest = |numbers: &[u64]| numbers.iter().copied().max().unwrap_or(1);
+    let n_tokens = largest(&args.prompt).saturating_add(largest(&args.output));
+    let max_context = model.max_context();
+    if n_tokens > max_context as u64 {
+        return Err(Error::Usage {
+            what: format!(
+                "{n_tokens} tokens are asked for; the model's context holds {max_context}"
+            ),
+            hint: "choose smaller --prompt and --output".to_owned(),
+        });
+    }
+    let n_tokens = usize::try_from(n_tokens).expect("no longer than the context");
+    let n_sequences_max = usize::try_from(largest(&args.batch)).expect("a million at most");
+    let shape = model.kv_shape();
+    let kv_bytes = shape.block_bytes();
+    let usual = match is_cpu {
+        true => EngineLimits::for_cpu(&shape, max_context, kv_bytes)?,
+        false => EngineLimits::for_gpu(&shape, max_context, kv_bytes)?,
+    };
+    let n_blocks = n_sequences_max * EngineLimits::blocks_for(n_tokens);
+    Ok(EngineLimits {
+        n_sequences_max,
+        n_step_tokens_max: usual.n_step_tokens_max.max(n_sequences_max),
+        // Admission keeps a few free.
+        n_blocks: n_blocks + n_blocks / 16 + 1,
+        ..usual
+    })
+}
+
+fn grid(args: &BenchArgs) -> Vec<Cell> {
+    let narrow = |n: u64| usize::try_from(n).expect("a million at most");
+    let mut cells = Vec::new();
+    for &n_prompt in &args.prompt {
+        for &n_output in &args.output {
+            for &batch in &args.batch {
+                let [n_prompt, n_output, batch] = [n_prompt, n_output, batch].map(narrow);
+                cells.push(Cell { n_prompt, n_output, batch });
+            }
+        }
+    }
+    cells
+}
+
+fn header(args: &BenchArgs, subject: &Subject) -> Value {
+    json!({
+        "schema_version": SCHEMA_VERSION,
+        "stillroom": env!("CARGO_PKG_VERSION"),
+        "model": args.model,
+        "quantize": args.quantize.quant().map_or("none", Quant::name),
+        "reproducible": !args.not_reproducible,
+        "device": args.device,
+        "n_threads": rayon::current_num_threads(),
+        "load_s": subject.load_s,
+        "notes": subject.notes,
+        "weight_bytes_per_token": subject.work.weight_bytes(1),
+        "flops_per_token": subject.work.flops_per_token(),
+        "roof": subject.roof,
+    })
+}
+
+fn row(cell: Cell, rates: &Rates, subject: &Subject) -> Value {
+    let (work, roof) = (&subject.work, &subject.roof);
+    let n_step_tokens = subject.engine.limits().n_step_tokens_max;
+    let prefill_floor_s = work.prefill_s(roof, cell, n_step_tokens);
+    let decode_floor_s = work.decode_s(roof, cell);
+    let share = |floor_s: f64, measured_s: f64| floor_s / measured_s;
+    json!({
+        "prompt": cell.n_prompt,
+        "output": cell.n_output,
+        "batch": cell.batch,
+        "prefill_s": rates.prefill_s,
+        "prefill_tokens_per_s": rates.prefill_tokens_per_s(),
+        "prefill_share_of_floor": share(prefill_floor_s, rates.prefill_s),
+        "decode_step_ms": rates.step_s.map(|s| 1e3 * s),
+        "decode_tokens_per_s": rates.step_s.map(|s| cell.batch as f64 / s),
+        "decode_share_of_floor": rates.step_s.map(|s| share(decode_floor_s, s)),
+        "decode_spread": rates.spread,
+    })
+}
+
+fn shown_header(header: &Value) -> String {
+    let number = |value: &Value, unit: f64| value.as_f64().unwrap_or_default() / unit;
+    let notes = header["notes"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let notes: String = notes.map(|note| format!("note     {note}\n")).collect();
+    format!(
+        "model    {}, quantize {}, {:.1} MB of weights and {:.2} GFLOP a token\n\
+         machine  {}, {} threads, {:.1} GB/s, {:.0} GFLOP/s (measured now)\n{notes}\
+         {:>8}{:>8}{:>7} |{:>14}{:>7} |{:>13}{:>10}{:>7}",
+        header["model"].as_str().unwrap_or_default(),
+        header["quantize"].as_str().unwrap_or_default(),
+        number(&header["weight_bytes_per_token"], 1e6),
+        number(&header["flops_per_token"], 1e9),
+        header["device"].as_str().unwrap_or_default(),
+        header["n_threads"],
+        number(&header["roof"]["bytes_per_s"], 1e9),
+        number(&header["roof"]["flops_per_s"], 1e9),
+        "prompt",
+        "output",
+        "batch",
+        "prefill tok/s",
+        "floor",
+        "decode tok/s",
+        "ms/step",
+        "floor",
+    )
+}
+
+fn shown_row(row: &Value) -> String {
+    let number = |name: &str, n_digits: usize| match row[name].as_f64() {
+        Some(number) => format!("{number:.n_digits$}"),
+        None => "-".to_owned(),
+    };
+    let percent = |name: &str| match row[name].as_f64() {
+        Some(share) => format!("{:.0}%", 100.0 * share),
+        None => "-".to_owned(),
+    };
+    format!(
+        "{:>8}{:>8}{:>7} |{:>14}{:>7} |{:>13}{:>10}{:>7}",
+        number("prompt", 0),
+        number("output", 0),
+        number("batch", 0),
+        number("prefill_tokens_per_s", 0),
+        percent("prefill_share_of_floor"),
+        number("decode_tokens_per_s", 1),
+        number("decode_step_ms", 2),
+        percent("decode_share_of_floor"),
+    )
+}
+
+fn fault(error: models::Error) -> Error {
+    let hint = "a model's folder holds config.json and its .safetensors files; `tiny:llama-160m` \
+                needs none";
+    Error::environment_from(error.to_string(), hint, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: BenchArgs,
+    }
+
+    /// What a command line prints, or its error.
+    fn run(words: &str) -> Result<String> {
+        let cache = tempfile::tempdir().unwrap();
+        let line = Line::try_parse_from(format!("bench {words}").split_whitespace()).unwrap();
+        let mut out = String::new();
+        bench(&line.args, cache.path(), &mut |text| out += &format!("{text}\n"))?;
+        Ok(out)
+    }
+
+    #[test]
+    fn a_report_has_every_cell_of_the_grid() {
+        let grid = "--device cpu --repeat 1 --prompt 40,3 --output 5 --batch 1,4";
+        let report = run(&format!("tiny:llama {grid} --json")).unwrap();
+        let report: Value = serde_json::from_str(&report).unwrap();
+        let cells = report["cells"].as_array().unwrap();
+        assert_eq!(cells.len(), 4);
+        for cell in cells {
+            for rate in ["prefill_tokens_per_s", "decode_tokens_per_s", "decode_share_of_floor"] {
+                assert!(cell[rate].as_f64().is_some_and(|rate| rate > 0.0), "{rate}: {cell}");
+            }
+        }
+        let text = run(&format!("tiny:mixtral {grid} --quantize q8_0")).unwrap();
+        assert!(text.lines().count() >= 2 + 1 + 4, "{text}");
+        assert!(text.contains("decode tok/s"), "{text}");
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_said() {
+        let error = run("tiny:lama").unwrap_err();
+        assert!(error.hint().unwrap().contains("llama-160m"), "{error}");
+        let error = run("tiny:llama --device cpu --prompt 9000").unwrap_err();
+        assert!(error.to_string().contains("9064 tokens"), "{error}");
+        let error = run("no-such-folder --device cpu").unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        assert!(Line::try_parse_from(["bench", "--batch", "0"]).is_err());
+    }
+}
