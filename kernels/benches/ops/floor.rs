@@ -58,8 +58,47 @@ fn best(run: impl Fn()) -> f64 {
     (0..7).map(time).fold(f64::INFINITY, f64::min)
 }
 
-/// Sixty-four sums at once keep enough loads under way in any vector width.
+/// Reads `data` as fast as one thread can: the widest loads, since narrow ones find no more than
+/// two thirds of what the products themselves read.
 fn sum(data: &[f32]) -> f32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") {
+            // SAFETY: the feature has just been detected.
+            return unsafe { sum_avx512(data) };
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: as above.
+            return unsafe { sum_avx2(data) };
+        }
+    }
+    sums(data)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn sum_avx512(data: &[f32]) -> f32 {
+    use std::arch::x86_64::*;
+    let mut acc = [_mm512_setzero_ps(); 8];
+    let (chunks, _) = data.as_chunks::<128>();
+    for chunk in chunks {
+        for (acc, x) in acc.iter_mut().zip(chunk.as_chunks::<16>().0) {
+            // SAFETY: `x` is sixteen numbers.
+            *acc = _mm512_add_ps(*acc, unsafe { _mm512_loadu_ps(x.as_ptr()) });
+        }
+    }
+    acc.into_iter().map(|acc| _mm512_reduce_add_ps(acc)).sum()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn sum_avx2(data: &[f32]) -> f32 {
+    sums(data)
+}
+
+/// Sixty-four sums at once keep enough loads under way in any vector width.
+#[inline(always)]
+fn sums(data: &[f32]) -> f32 {
     let mut sums = [0.0f32; 64];
     for chunk in data.chunks_exact(64) {
         for (sum, x) in sums.iter_mut().zip(chunk) {
