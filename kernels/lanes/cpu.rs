@@ -134,23 +134,21 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
-    fn transpose(rows: &[f32], stride: usize, columns: [&mut [f32; LANES]; LANES]) {
-        transpose_by_element(rows, stride, columns);
+    fn transpose(rows: &[f32], stride: usize, columns: &mut [[f32; LANES]; LANES]) {
+        for (c, column) in columns.iter_mut().enumerate() {
+            for (r, x) in column.iter_mut().enumerate() {
+                *x = rows[r * stride + c];
+            }
+        }
     }
+
+    #[inline(always)]
+    fn prefetch(_: &[f32]) {}
 
     /// Without the instruction, a fused multiply-add would be a library call for each product.
     #[inline(always)]
     fn mul_add_one(x: f32, factor: f32, term: f32) -> f32 {
         if PLAIN_FUSES { x.mul_add(factor, term) } else { x * factor + term }
-    }
-}
-
-#[inline(always)]
-fn transpose_by_element(rows: &[f32], stride: usize, columns: [&mut [f32; LANES]; LANES]) {
-    for (c, column) in columns.into_iter().enumerate() {
-        for (r, x) in column.iter_mut().enumerate() {
-            *x = rows[r * stride + c];
-        }
     }
 }
 
@@ -253,9 +251,17 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn transpose(rows: &[f32], stride: usize, columns: [&mut [f32; LANES]; LANES]) {
-            let row = |r: usize| rows[r * stride..].first_chunk().map(|row| Self::load(row).0);
-            let rows: [__m512; LANES] = std::array::from_fn(|r| row(r).expect("16 columns"));
+        fn prefetch(data: &[f32]) {
+            has_set!(_mm_prefetch::<_MM_HINT_T0>(data.as_ptr().cast()))
+        }
+
+        #[inline(always)]
+        fn transpose(rows: &[f32], stride: usize, columns: &mut [[f32; LANES]; LANES]) {
+            assert!(rows.len() >= 15 * stride + LANES);
+            let start = rows.as_ptr();
+            // SAFETY: 16 numbers from `15 * stride` on lie in `rows`, hence those before do.
+            let row = |r: usize| unsafe { _mm512_loadu_ps(start.add(r * stride)) };
+            let rows: [__m512; LANES] = std::array::from_fn(row);
             has_set!({
                 // Quads of rows: `quads[4 * q + i]` holds rows 4q..4q+4 of columns i, 4+i, 8+i, 12+i.
                 let mut quads = rows;
@@ -284,7 +290,7 @@ mod x86 {
                     turned[8 + i] = _mm512_shuffle_f32x4::<0xdd>(even, even_below);
                     turned[12 + i] = _mm512_shuffle_f32x4::<0xdd>(odd, odd_below);
                 }
-                for (column, turned) in columns.into_iter().zip(turned) {
+                for (column, turned) in columns.iter_mut().zip(turned) {
                     Self(turned).store(column);
                 }
             })
@@ -373,7 +379,12 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn transpose(rows: &[f32], stride: usize, mut columns: [&mut [f32; LANES]; LANES]) {
+        fn prefetch(data: &[f32]) {
+            has_set!(_mm_prefetch::<_MM_HINT_T0>(data.as_ptr().cast()))
+        }
+
+        #[inline(always)]
+        fn transpose(rows: &[f32], stride: usize, columns: &mut [[f32; LANES]; LANES]) {
             for (top, left) in [(0, 0), (0, 8), (8, 0), (8, 8)] {
                 let eight = |r: usize| &rows[(top + r) * stride + left..][..8];
                 let rows: [&[f32]; 8] = std::array::from_fn(eight);

@@ -32,7 +32,10 @@ pub(crate) trait Lanes: Copy {
     /// `self`, but 0 in lanes where `x < limit`.
     fn zero_below(self, x: Self, limit: f32) -> Self;
     /// `columns[c][r] = rows[r * stride + c]` for 16 rows `r` of 16 numbers.
-    fn transpose(rows: &[f32], stride: usize, columns: [&mut [f32; LANES]; LANES]);
+    fn transpose(rows: &[f32], stride: usize, columns: &mut [[f32; LANES]; LANES]);
+
+    /// Asks for the cache line at the start of `data`, where the machine lets one ask.
+    fn prefetch(data: &[f32]);
 
     /// One lane of [`Lanes::mul_add`].
     #[inline(always)]
@@ -150,7 +153,7 @@ mod tests {
         #[inline(always)]
         fn run<L: Lanes>(self) -> Vec<f32> {
             let mut turned = [[0.0; LANES]; LANES];
-            L::transpose(self.0, 17, turned.each_mut());
+            L::transpose(self.0, 17, &mut turned);
             let [a, b, c] = [turned[0], turned[1], turned[2]].map(|lanes| L::load(&lanes));
             let mut out = turned.concat();
             for lanes in [a.add(b), a.sub(b), a.mul(b), a.mul_add(b, c), a.max(b), a.exp()] {

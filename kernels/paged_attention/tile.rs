@@ -45,8 +45,8 @@ pub(super) struct Tile<'a> {
 pub(super) struct Scratch {
     /// Scaled queries, packed by rows that are computed at once: `[m / rows][d][rows]`.
     packed: Vec<f32>,
-    /// `[d]` one block of keys, turned.
-    turned: Vec<PerKey>,
+    /// `[BLOCK / 16, d]` one block of keys, turned: one dim of 16 keys in lanes.
+    turned: Vec<[f32; LANES]>,
     /// `[m]` scores, then weights, of one block.
     weights: Vec<PerKey>,
     /// `[m]`
@@ -77,18 +77,18 @@ impl Kernel for Tile<'_> {
     #[inline(always)]
     fn run<L: Lanes>(mut self) {
         self.start::<L>();
-        let [_, hkv, d] = self.heads;
         let first = self.attend.first_seen(self.positions[0] as usize);
         let last = self.positions[self.positions.len() - 1] as usize;
-        let stride = hkv * d;
+        let stride = self.heads[1] * self.heads[2];
         for block in first / BLOCK..=last / BLOCK {
-            let start = self.table[block] as usize * BLOCK * stride + self.kv_head * d;
-            let data = start..start + (BLOCK - 1) * stride + d;
-            turn::<L>(&self.k[data.clone()], stride, &mut self.scratch.turned);
+            let (keys, values) = (&self.k[self.place(block)], &self.v[self.place(block)]);
+            let next = if block < last / BLOCK { &self.k[self.place(block + 1)] } else { &[] };
+            turn::<L>(keys, values, stride, &mut self.scratch.turned);
             all_scores::<L>(&self.scratch.turned, &self.scratch.packed, &mut self.scratch.weights);
-            let keys = self.weigh::<L>(block * BLOCK);
+            let seen = self.weigh::<L>(block * BLOCK);
             let Scratch { weights, sums, .. } = &mut *self.scratch;
-            add_values::<L>(weights, &self.v[data], stride, keys, sums);
+            let d = self.heads[2];
+            Values { values, next, stride, seen, d }.add::<L>(weights, sums);
         }
         self.finish();
     }
@@ -99,6 +99,13 @@ impl Tile<'_> {
         self.heads[0] / self.heads[1]
     }
 
+    /// Where the tile's head of a block of the sequence lies in the pools.
+    fn place(&self, block: usize) -> Range<usize> {
+        let [_, hkv, d] = self.heads;
+        let start = (self.table[block] as usize * BLOCK * hkv + self.kv_head) * d;
+        start..start + (BLOCK - 1) * hkv * d + d
+    }
+
     /// Packs the queries and clears what is summed.
     #[inline(always)]
     fn start<L: Lanes>(&mut self) {
@@ -107,7 +114,7 @@ impl Tile<'_> {
         let m = self.rows.len() * group;
         let Scratch { packed, turned, weights, softmax, sums } = &mut *self.scratch;
         packed.resize(m * d, 0.0);
-        turned.resize(d, PerKey::default());
+        turned.resize(BLOCK / LANES * d, [0.0; LANES]);
         weights.resize(m, PerKey::default());
         softmax.clear();
         softmax.resize(m, Softmax { top: f32::NEG_INFINITY, totals: [0.0; LANES] });
@@ -193,20 +200,23 @@ impl Softmax {
     }
 }
 
-/// Turns a block of keys (`BLOCK` rows of `d`, `stride` apart) so that one dim of all keys lies in
-/// lanes: `turned[i][key] = keys[key][i]`.
+/// Turns a block of keys (`BLOCK` rows of `d`, `stride` apart) so that one dim of 16 keys lies in
+/// lanes: `turned[half][i][key] = keys[16 * half + key][i]`. Meanwhile asks for the block's values.
 #[inline(always)]
-fn turn<L: Lanes>(keys: &[f32], stride: usize, turned: &mut [PerKey]) {
-    for half in 0..BLOCK / LANES {
-        let keys = &keys[half * LANES * stride..];
+fn turn<L: Lanes>(keys: &[f32], values: &[f32], stride: usize, turned: &mut [[f32; LANES]]) {
+    let d = turned.len() / (BLOCK / LANES);
+    for (half, turned) in turned.chunks_exact_mut(d).enumerate() {
+        let (keys, values) = (&keys[half * LANES * stride..], &values[half * LANES * stride..]);
         let (sixteens, rest) = turned.as_chunks_mut::<LANES>();
-        let tail = sixteens.len() * LANES;
+        let tail = d - rest.len();
         for (at, columns) in sixteens.iter_mut().enumerate() {
-            let columns = columns.each_mut().map(|column| &mut column[half]);
+            for key in 0..LANES {
+                L::prefetch(&values[key * stride + at * LANES..]);
+            }
             L::transpose(&keys[at * LANES..], stride, columns);
         }
         for (i, column) in rest.iter_mut().enumerate() {
-            for (key, x) in column[half].iter_mut().enumerate() {
+            for (key, x) in column.iter_mut().enumerate() {
                 *x = keys[key * stride + tail + i];
             }
         }
@@ -221,8 +231,8 @@ fn rows_at_once(n_rows_max: usize, n_left: usize) -> usize {
 
 /// The scores of all rows with one block of keys.
 #[inline(always)]
-fn all_scores<L: Lanes>(turned: &[PerKey], packed: &[f32], scores: &mut [PerKey]) {
-    let d = turned.len();
+fn all_scores<L: Lanes>(turned: &[[f32; LANES]], packed: &[f32], scores: &mut [PerKey]) {
+    let d = turned.len() / (BLOCK / LANES);
     let mut start = 0;
     while start < scores.len() {
         let n_rows = rows_at_once(L::ROWS, scores.len() - start);
@@ -240,14 +250,15 @@ fn all_scores<L: Lanes>(turned: &[PerKey], packed: &[f32], scores: &mut [PerKey]
 
 #[inline(always)]
 fn some_scores<L: Lanes, const ROWS: usize>(
-    turned: &[PerKey],
+    turned: &[[f32; LANES]],
     packed: &[f32],
     scores: &mut [PerKey],
 ) {
     let mut sums = [[L::splat(0.0); BLOCK / LANES]; ROWS];
     let (packed, _) = packed.as_chunks::<ROWS>();
-    for (keys, q) in turned.iter().zip(packed) {
-        let keys = keys.each_ref().map(L::load);
+    let (first, second) = turned.split_at(turned.len() / 2);
+    for ((first, second), q) in first.iter().zip(second).zip(packed) {
+        let keys = [L::load(first), L::load(second)];
         for (sums, q) in sums.iter_mut().zip(q) {
             let q = L::splat(*q);
             for (sum, keys) in sums.iter_mut().zip(keys) {
@@ -262,42 +273,37 @@ fn some_scores<L: Lanes, const ROWS: usize>(
     }
 }
 
-/// Adds a block's weighted values (`BLOCK` rows of `d`, `stride` apart) to the sums of all rows.
-#[inline(always)]
-fn add_values<L: Lanes>(
-    weights: &[PerKey],
-    values: &[f32],
-    stride: usize,
-    keys: Range<usize>,
-    sums: &mut [f32],
-) {
-    let d = sums.len() / weights.len();
-    let mut start = 0;
-    while start < weights.len() {
-        // Half as many rows as for scores: the values want the other registers.
-        let n_rows = rows_at_once(L::ROWS / 2, weights.len() - start);
-        let weights = &weights[start..];
-        let sums = &mut sums[start * d..(start + n_rows) * d];
-        let block = Values { values, stride, keys: keys.clone(), d };
-        match n_rows {
-            4 => block.add_rows::<L, 4>(weights, sums),
-            2 => block.add_rows::<L, 2>(weights, sums),
-            _ => block.add_rows::<L, 1>(weights, sums),
-        }
-        start += n_rows;
-    }
-}
-
-/// The values of one block.
+/// The values of one block: `BLOCK` rows of `d`, `stride` apart.
 struct Values<'a> {
     values: &'a [f32],
+    /// The keys of the block after this one, which are asked for meanwhile; empty at the last.
+    next: &'a [f32],
     stride: usize,
     /// The keys that some row sees.
-    keys: Range<usize>,
+    seen: Range<usize>,
     d: usize,
 }
 
 impl Values<'_> {
+    /// Adds the weighted values to the sums of all rows.
+    #[inline(always)]
+    fn add<L: Lanes>(mut self, weights: &[PerKey], sums: &mut [f32]) {
+        let mut start = 0;
+        while start < weights.len() {
+            // Half as many rows as for scores: the values want the other registers.
+            let n_rows = rows_at_once(L::ROWS / 2, weights.len() - start);
+            let weights = &weights[start..];
+            let sums = &mut sums[start * self.d..(start + n_rows) * self.d];
+            match n_rows {
+                4 => self.add_rows::<L, 4>(weights, sums),
+                2 => self.add_rows::<L, 2>(weights, sums),
+                _ => self.add_rows::<L, 1>(weights, sums),
+            }
+            self.next = &[];
+            start += n_rows;
+        }
+    }
+
     #[inline(always)]
     fn add_rows<L: Lanes, const ROWS: usize>(&self, weights: &[PerKey], sums: &mut [f32]) {
         let weights: [&[f32]; ROWS] = std::array::from_fn(|r| weights[r].as_flattened());
@@ -314,7 +320,7 @@ impl Values<'_> {
         }
         for column in column..self.d {
             for (weights, sums) in weights.iter().zip(sums.chunks_exact_mut(self.d)) {
-                for key in self.keys.clone() {
+                for key in self.seen.clone() {
                     let value = self.values[key * self.stride + column];
                     sums[column] = L::mul_add_one(weights[key], value, sums[column]);
                 }
@@ -336,8 +342,12 @@ impl Values<'_> {
                 *held = L::load(lanes);
             }
         }
-        for key in self.keys.clone() {
-            let (values, _) = self.values[key * self.stride + column..].as_chunks::<LANES>();
+        for key in self.seen.clone() {
+            let at = key * self.stride + column;
+            for lanes in self.next.get(at..at + N * LANES).unwrap_or_default().chunks(LANES) {
+                L::prefetch(lanes);
+            }
+            let (values, _) = self.values[at..].as_chunks::<LANES>();
             let values: [L; N] = std::array::from_fn(|i| L::load(&values[i]));
             for (held, weights) in held.iter_mut().zip(weights) {
                 let weight = L::splat(weights[key]);
