@@ -42,19 +42,23 @@ pub struct BenchArgs {
     device: String,
 
     /// Prompt lengths in tokens.
-    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "128", value_parser = count())]
+    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "128")]
+    #[arg(value_parser = count())]
     prompt: Vec<u64>,
 
     /// Tokens generated after each prompt.
-    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "64", value_parser = count())]
+    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "64")]
+    #[arg(value_parser = count())]
     output: Vec<u64>,
 
     /// Sequences at a time.
-    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "1,8,32", value_parser = count())]
+    #[arg(long, value_name = "N,..", value_delimiter = ',', default_value = "1,8,32")]
+    #[arg(value_parser = count())]
     batch: Vec<u64>,
 
     /// Runs of each combination; the median one is shown.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: u32,
 
     /// Let a row's bits depend on the rows beside it where that is faster.
