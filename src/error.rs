@@ -3,6 +3,9 @@
 //! Bad data is no error: it is counted and kept in `dropped.jsonl`. Our own faults are assertions.
 //! Each error names the thing, the clashing values and the way out, and maps to one exit code.
 
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
 /// The result of everything that can fail for a reason outside this program.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -67,6 +70,27 @@ impl Error {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self::Environment { what: what.into(), hint: hint.into(), source: Some(source.into()) }
+    }
+
+    /// An [`Error::Environment`] for what the disk refused; `deed` is what was tried, such as
+    /// `write`. Every room's disk faults come through here, so that a full disk reads the same
+    /// wherever it happens.
+    pub fn disk(deed: &str, path: &Path, source: io::Error) -> Self {
+        let is = |kinds: &[ErrorKind]| kinds.contains(&source.kind());
+        let mut what = format!("cannot {deed} {}", path.display());
+        let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge];
+        let hint = if is(&full) {
+            what += ": the disk is full";
+            "free some space, then run the same command again; finished rows are kept"
+        } else if is(&[ErrorKind::NotFound]) {
+            what += ": there is no such file or folder";
+            "check the path"
+        } else if is(&[ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem]) {
+            "give yourself the right to do so, or choose another folder"
+        } else {
+            "check the disk and the path, then run the same command again; finished rows are kept"
+        };
+        Self::environment_from(what, hint, source)
     }
 
     /// The way out, in a sentence.

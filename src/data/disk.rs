@@ -1,35 +1,16 @@
-//! Files written so that a crash leaves the old one or the new one, and disk faults in plain words.
+//! Files written so that a crash leaves the old one or the new one, and what a file's key is.
 //!
-//! It must not know what the files hold. Every failing system call of this room comes through
-//! [`fault`], so that a full disk reads the same wherever it happens.
+//! It must not know what the files hold.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::Path;
 
 use crate::{Error, Result};
 
-/// An [`Error::Environment`] for a disk operation: `deed` is what was tried, such as `write`.
-pub fn fault(deed: &str, path: &Path, source: io::Error) -> Error {
-    let is = |kinds: &[ErrorKind]| kinds.contains(&source.kind());
-    let mut what = format!("cannot {deed} {}", path.display());
-    let hint = if is(&[ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge]) {
-        what += ": the disk is full";
-        "free some space, then run the same command again; finished rows are kept"
-    } else if is(&[ErrorKind::NotFound]) {
-        what += ": there is no such file or folder";
-        "check the path"
-    } else if is(&[ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem]) {
-        "give yourself the right to do so, or choose another folder"
-    } else {
-        "check the disk and the path, then run the same command again; finished rows are kept"
-    };
-    Error::environment_from(what, hint, source)
-}
-
 /// Creates `folder` and those above it.
 pub fn create_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|e| fault("create the folder", folder, e))
+    fs::create_dir_all(folder).map_err(|e| Error::disk("create the folder", folder, e))
 }
 
 /// Replaces `path` by `bytes`: after a crash it holds the old bytes or the new ones, never a mix.
@@ -44,7 +25,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Err(e) = written {
         // The half-written file is worth nothing, and the first error is the one to tell.
         let _ = fs::remove_file(&fresh);
-        return Err(fault("write", path, e));
+        return Err(Error::disk("write", path, e));
     }
     sync_folder_of(path);
     Ok(())
@@ -62,7 +43,7 @@ pub(super) fn sync_folder_of(path: &Path) {
 
 /// The BLAKE3 digest of a file, read in pieces; keys of runs are made of it.
 pub fn digest(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(|e| fault("read", path, e))?;
+    let mut file = File::open(path).map_err(|e| Error::disk("read", path, e))?;
     let mut hasher = blake3::Hasher::new();
     let mut piece = vec![0; 1 << 16];
     loop {
@@ -70,7 +51,7 @@ pub fn digest(path: &Path) -> Result<String> {
             Ok(0) => return Ok(hasher.finalize().to_hex().to_string()),
             Ok(n) => hasher.update(&piece[..n]),
             Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-            Err(e) => return Err(fault("read", path, e)),
+            Err(e) => return Err(Error::disk("read", path, e)),
         };
     }
 }

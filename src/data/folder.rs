@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::data::disk::{create_folder, fault};
+use crate::data::disk::create_folder;
 use crate::{Error, Result};
 
 /// A run folder that this process holds.
@@ -26,7 +26,7 @@ impl RunFolder {
     pub fn open(root: &Path) -> Result<Self> {
         create_folder(&root.join("steps"))?;
         let path = root.join(".lock");
-        let fail = |e| fault("write", &path, e);
+        let fail = |e| Error::disk("write", &path, e);
         let mut lock = OpenOptions::new()
             .read(true)
             .write(true)
@@ -37,7 +37,7 @@ impl RunFolder {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(held(root, &path)),
-            Err(TryLockError::Error(e)) => return Err(fault("lock", &path, e)),
+            Err(TryLockError::Error(e)) => return Err(Error::disk("lock", &path, e)),
         }
         lock.set_len(0).and_then(|()| lock.rewind()).map_err(fail)?;
         writeln!(lock, "{}", std::process::id()).map_err(fail)?;

@@ -10,7 +10,6 @@ use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::data::disk::fault;
 use crate::{Error, Result};
 
 /// Longest time between two appended lines' reaching the disk.
@@ -36,13 +35,13 @@ impl Lines {
     /// # Errors
     /// [`Error::Environment`] when the disk refuses.
     pub fn open(path: &Path) -> Result<(Self, u64)> {
-        let fail = |e| fault("open", path, e);
+        let fail = |e| Error::disk("open", path, e);
         let mut file =
             OpenOptions::new().read(true).append(true).create(true).open(path).map_err(fail)?;
         let found = file.metadata().map_err(fail)?.len();
-        let len = whole_lines(&mut file, found).map_err(|e| fault("read", path, e))?;
+        let len = whole_lines(&mut file, found).map_err(|e| Error::disk("read", path, e))?;
         if len < found {
-            file.set_len(len).map_err(|e| fault("cut the torn last line of", path, e))?;
+            file.set_len(len).map_err(|e| Error::disk("cut the torn last line of", path, e))?;
         }
         let lines = Self {
             path: path.to_owned(),
@@ -64,7 +63,7 @@ impl Lines {
         if let Err(e) = self.file.write_all(line) {
             // If even this fails, opening the file again cuts the torn line.
             let _ = self.file.set_len(start);
-            return Err(fault("write", &self.path, e));
+            return Err(Error::disk("write", &self.path, e));
         }
         self.len += line.len() as u64;
         self.dirty = true;
@@ -80,7 +79,7 @@ impl Lines {
     /// [`Error::Environment`] when the disk refuses.
     pub fn sync(&mut self) -> Result<()> {
         if self.dirty {
-            self.file.sync_data().map_err(|e| fault("write", &self.path, e))?;
+            self.file.sync_data().map_err(|e| Error::disk("write", &self.path, e))?;
             self.dirty = false;
         }
         self.synced_at = Instant::now();
@@ -97,7 +96,7 @@ impl Lines {
         let read = self.file.seek(SeekFrom::Start(offset)).and_then(|_| {
             BufReader::new((&mut self.file).take(self.len - offset)).read_until(b'\n', &mut line)
         });
-        read.map_err(|e| fault("read", &self.path, e))?;
+        read.map_err(|e| Error::disk("read", &self.path, e))?;
         line.pop();
         Ok(line)
     }
@@ -107,7 +106,7 @@ impl Lines {
     /// # Errors
     /// [`Error::Environment`] when the disk refuses.
     pub fn clear(&mut self) -> Result<()> {
-        self.file.set_len(0).map_err(|e| fault("empty", &self.path, e))?;
+        self.file.set_len(0).map_err(|e| Error::disk("empty", &self.path, e))?;
         self.len = 0;
         self.dirty = true;
         self.sync()
@@ -144,7 +143,7 @@ pub fn read(path: &Path) -> Result<impl Iterator<Item = Result<(u64, Vec<u8>)>> 
     let file = match File::open(path) {
         Ok(file) => Some(file),
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-        Err(e) => return Err(fault("read", path, e)),
+        Err(e) => return Err(Error::disk("read", path, e)),
     };
     let mut reader = file.map(|file| BufReader::with_capacity(1 << 16, file));
     let path = path.to_owned();
@@ -161,7 +160,7 @@ pub fn read(path: &Path) -> Result<impl Iterator<Item = Result<(u64, Vec<u8>)>> 
             }
             Err(e) => {
                 reader = None;
-                Some(Err(fault("read", &path, e)))
+                Some(Err(Error::disk("read", &path, e)))
             }
         }
     }))

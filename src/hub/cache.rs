@@ -11,7 +11,6 @@ use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 use super::Checkpoint;
 use super::files::{self, INDEX, ONE_FILE, REQUIRED};
-use crate::data::disk::{create_folder, fault};
 use crate::{Error, Result};
 
 /// One repository at one revision.
@@ -49,7 +48,7 @@ impl RepoCache {
         if self.revision == commit {
             return Ok(());
         }
-        self.cache.create_ref(commit).map_err(|e| fault("write", &self.reference, e))
+        self.cache.create_ref(commit).map_err(|e| Error::disk("write", &self.reference, e))
     }
 
     pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
@@ -65,10 +64,10 @@ impl RepoCache {
         create_folder(&self.locks)?;
         let path = self.locks.join(format!("{etag}.lock"));
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-        let file = file.map_err(|e| fault("write", &path, e))?;
+        let file = file.map_err(|e| Error::disk("write", &path, e))?;
         match file.lock() {
             // Where the file system has no locks, two downloads at once are the user's to avoid.
-            Err(e) if e.kind() != io::ErrorKind::Unsupported => Err(fault("lock", &path, e)),
+            Err(e) if e.kind() != io::ErrorKind::Unsupported => Err(Error::disk("lock", &path, e)),
             _ => Ok(file),
         }
     }
@@ -84,7 +83,9 @@ impl RepoCache {
         // A link that leads nowhere would make the new one fail.
         let _ = fs::remove_file(&link);
         match link_or_copy(&target, &self.blob(etag), &link) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(fault("write", &link, e)),
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                Err(Error::disk("write", &link, e))
+            }
             _ => Ok(()),
         }
     }
@@ -121,6 +122,11 @@ fn link_or_copy(target: &Path, _blob: &Path, link: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn link_or_copy(_target: &Path, blob: &Path, link: &Path) -> io::Result<()> {
     fs::hard_link(blob, link).or_else(|_| fs::copy(blob, link).map(|_| ()))
+}
+
+/// Creates a folder of the cache and those above it.
+pub(super) fn create_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|e| Error::disk("create the folder", folder, e))
 }
 
 /// Whether text is a commit's hash.

@@ -12,7 +12,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::client::{Client, Failure, FileInfo};
 use super::{HubOptions, Progress};
-use crate::data::disk::fault;
 use crate::{Error, Result};
 
 /// Bytes read from the network at a time.
@@ -78,7 +77,7 @@ pub(super) fn download(
     // Content that is wrong may be an old partial file's fault once, and the Hub's from then on.
     for is_last in [false, true] {
         let mut partial =
-            Partial::open(&path, wanted.info).map_err(|e| fault("write", &path, e))?;
+            Partial::open(&path, wanted.info).map_err(|e| Error::disk("write", &path, e))?;
         patiently(wanted.options, wanted.name, || {
             let before = partial.n_done;
             let result = partial.go_on(wanted, progress);
@@ -86,11 +85,11 @@ pub(super) fn download(
         })?;
         match partial.check(wanted) {
             Ok(()) => {
-                partial.file.sync_all().map_err(|e| fault("write", &path, e))?;
-                return fs::rename(&path, blob).map_err(|e| fault("write", blob, e));
+                partial.file.sync_all().map_err(|e| Error::disk("write", &path, e))?;
+                return fs::rename(&path, blob).map_err(|e| Error::disk("write", blob, e));
             }
             Err(e) => {
-                fs::remove_file(&path).map_err(|e| fault("remove", &path, e))?;
+                fs::remove_file(&path).map_err(|e| Error::disk("remove", &path, e))?;
                 if is_last {
                     return Err(e);
                 }
@@ -145,7 +144,7 @@ impl Partial {
         }
         let mut source = wanted.client.piece(wanted.commit, file, self.n_done)?;
         let path = self.path.clone();
-        let disk = |e| Failure::Final(fault("write", &path, e));
+        let disk = |e| Failure::Final(Error::disk("write", &path, e));
         if source.start != self.n_done {
             self.restart().map_err(disk)?;
             if source.start != 0 {

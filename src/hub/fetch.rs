@@ -2,12 +2,11 @@
 
 use std::fs;
 
-use super::cache::{RepoCache, is_commit, missing};
+use super::cache::{RepoCache, create_folder, is_commit, missing};
 use super::client::Client;
 use super::download::{Wanted, download, patiently};
 use super::files::{self, INDEX, ONE_FILE, REQUIRED, Weights, is_safe};
 use super::{Checkpoint, HubOptions, Progress};
-use crate::data::disk::{create_folder, fault};
 use crate::{Error, Result};
 
 pub(super) fn fetch(
@@ -55,7 +54,7 @@ pub(super) fn fetch(
         Weights::Sharded => {
             bring(INDEX)?;
             let path = folder.join(INDEX);
-            let index = fs::read(&path).map_err(|e| fault("read", &path, e))?;
+            let index = fs::read(&path).map_err(|e| Error::disk("read", &path, e))?;
             let shards = files::shards(&index).map_err(|why| lacks(format!("{INDEX}: {why}")))?;
             if let Some(shard) = shards.iter().find(|shard| !names.contains(shard)) {
                 return Err(lacks(format!("{INDEX} names {shard}, which is not there")));

@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::Result;
-use crate::data::disk::{self, fault};
+use crate::data::disk;
 use crate::data::dropped::{self, Dropped, DroppedLog};
 use crate::data::folder::RunFolder;
 use crate::data::journal::{self, Entry, Journal};
 use crate::data::lines::{self, Lines};
 use crate::data::row::RowId;
+use crate::{Error, Result};
 
 /// Finished and dropped rows.
 pub(crate) struct Store {
@@ -249,7 +249,7 @@ fn split(path: &Path, offsets: &[u64], aside: &Path) -> Result<()> {
     }
     moved.sync()?;
     kept.sync()?;
-    std::fs::rename(&fresh, path).map_err(|error| fault("replace", path, error))
+    std::fs::rename(&fresh, path).map_err(|error| Error::disk("replace", path, error))
 }
 
 fn move_file(from: PathBuf, to: PathBuf) -> Result<()> {
@@ -257,5 +257,5 @@ fn move_file(from: PathBuf, to: PathBuf) -> Result<()> {
         return Ok(());
     }
     disk::create_folder(to.parent().expect("files lie in folders"))?;
-    std::fs::rename(&from, &to).map_err(|error| fault("set aside", &from, error))
+    std::fs::rename(&from, &to).map_err(|error| Error::disk("set aside", &from, error))
 }

@@ -18,9 +18,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::Result;
-use crate::data::disk::{create_folder, fault, write_atomic};
+use crate::data::disk::{create_folder, write_atomic};
 use crate::data::row::Columns;
+use crate::{Error, Result};
 use kind::Fields;
 use shards::Shards;
 
@@ -165,7 +165,7 @@ fn write_leaf(
     let files = shards.finish()?;
     let mut file_bytes = 0;
     for file in &files {
-        file_bytes += fs::metadata(file).map_err(|e| fault("read", file, e))?.len();
+        file_bytes += fs::metadata(file).map_err(|e| Error::disk("read", file, e))?.len();
     }
     let (name, folder) = (name.to_owned(), below.to_owned());
     Ok(Some(Config { name, folder, n_rows, n_shards: files.len(), n_bytes, file_bytes, fields }))
@@ -186,15 +186,15 @@ fn swap(fresh: &Path, folder: &Path) -> Result<()> {
     let old = fresh.with_extension("old");
     remove_folder(&old)?;
     if folder.exists() {
-        fs::rename(folder, &old).map_err(|e| fault("replace", folder, e))?;
+        fs::rename(folder, &old).map_err(|e| Error::disk("replace", folder, e))?;
     }
-    fs::rename(fresh, folder).map_err(|e| fault("write", folder, e))?;
+    fs::rename(fresh, folder).map_err(|e| Error::disk("write", folder, e))?;
     remove_folder(&old)
 }
 
 fn remove_folder(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(fault("remove", folder, e)),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::disk("remove", folder, e)),
         _ => Ok(()),
     }
 }

@@ -17,7 +17,6 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{CdcOptions, EnabledStatistics, WriterProperties};
 
-use crate::data::disk::fault;
 use crate::{Error, Result};
 
 /// Bytes of rows, before encoding, that make a row group: what the writer may hold in memory.
@@ -62,7 +61,7 @@ impl<'a> Shards<'a> {
         let writer = match &mut self.open {
             Some(writer) => writer,
             None => {
-                let file = File::create(&path).map_err(|e| fault("write", &path, e))?;
+                let file = File::create(&path).map_err(|e| Error::disk("write", &path, e))?;
                 let writer = ArrowWriter::try_new(file, self.schema.clone(), Some(properties()));
                 self.open.insert(writer.map_err(|e| refused(&path, e))?)
             }
@@ -86,7 +85,7 @@ impl<'a> Shards<'a> {
         let named = (0..self.n_shards).map(|i| {
             let path =
                 self.folder.join(format!("{}-{i:05}-of-{:05}.parquet", self.split, self.n_shards));
-            fs::rename(self.unnamed(i), &path).map_err(|e| fault("write", &path, e))?;
+            fs::rename(self.unnamed(i), &path).map_err(|e| Error::disk("write", &path, e))?;
             Ok(path)
         });
         named.collect()
@@ -100,7 +99,7 @@ impl<'a> Shards<'a> {
         let Some(mut writer) = self.open.take() else { return Ok(()) };
         let path = self.unnamed(self.n_shards);
         writer.finish().map_err(|e| refused(&path, e))?;
-        writer.inner().sync_all().map_err(|e| fault("write", &path, e))?;
+        writer.inner().sync_all().map_err(|e| Error::disk("write", &path, e))?;
         self.n_shards += 1;
         (self.shard_bytes, self.group_bytes) = (0, 0);
         Ok(())
@@ -131,5 +130,5 @@ fn properties() -> WriterProperties {
 fn refused(path: &Path, e: ParquetError) -> Error {
     let inner = e.source().and_then(|inner| inner.downcast_ref::<io::Error>());
     let kind = inner.map_or(io::ErrorKind::Other, io::Error::kind);
-    fault("write", path, io::Error::new(kind, e))
+    Error::disk("write", path, io::Error::new(kind, e))
 }

@@ -12,7 +12,6 @@ use serde_json::Value;
 
 use super::json::{not_utf8, too_long};
 use super::{Fault, N_RECORD_BYTES_MAX, RawRecord, RawRecords};
-use crate::data::disk::fault;
 use crate::data::row::Columns;
 use crate::{Error, Result};
 
@@ -48,7 +47,7 @@ pub(super) fn records(path: &Path, reader: impl BufRead + Send + 'static) -> Res
                 Err(Fault::new(reason, "passed over; is a quote not closed?"))
             }
             Ok(Cut::Whole { n_fields }) => parser.columns(&header, n_fields),
-            Err(e) => return Some(Err(fault("read", &path, e))),
+            Err(e) => return Some(Err(Error::disk("read", &path, e))),
         };
         record_no += 1;
         Some(Ok(RawRecord { place: format!("record {record_no}"), columns }))
@@ -69,7 +68,7 @@ impl<R: BufRead> Parser<R> {
                 "the first line of a .csv file names its columns, each once",
             )
         };
-        match self.cut().map_err(|e| fault("read", path, e))? {
+        match self.cut().map_err(|e| Error::disk("read", path, e))? {
             Cut::End => Err(super::empty(path)),
             Cut::TooLong => Err(wrong("is longer than a record may be")),
             Cut::Whole { n_fields } => {

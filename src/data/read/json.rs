@@ -6,9 +6,8 @@ use std::io::{self, BufRead};
 use std::path::Path;
 
 use super::{Fault, N_RECORD_BYTES_MAX, RawRecord, RawRecords};
-use crate::Result;
-use crate::data::disk::fault;
 use crate::data::row::Columns;
+use crate::{Error, Result};
 
 /// Whether a record was cut out.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,7 +32,7 @@ pub(super) fn lines(path: &Path, mut reader: impl BufRead + Send + 'static) -> R
                 Ok(Cut::End) => return None,
                 Ok(Cut::Whole) if buffer.trim_ascii().is_empty() => continue,
                 Ok(cut) => cut,
-                Err(e) => return Some(Err(fault("read", &path, e))),
+                Err(e) => return Some(Err(Error::disk("read", &path, e))),
             };
             return Some(Ok(raw(format!("line {line_no}"), cut, &buffer)));
         }
@@ -44,7 +43,7 @@ pub(super) fn lines(path: &Path, mut reader: impl BufRead + Send + 'static) -> R
 /// as JSON Lines, which many give this extension.
 pub(super) fn array(path: &Path, reader: impl BufRead + Send + 'static) -> Result<RawRecords> {
     let mut items = Items { reader, n_cut: 0, ended: false };
-    match items.peek_solid().map_err(|e| fault("read", path, e))? {
+    match items.peek_solid().map_err(|e| Error::disk("read", path, e))? {
         Some(b'[') => items.reader.consume(1),
         Some(b'{') => return Ok(lines(path, items.reader)),
         _ => {
@@ -66,7 +65,7 @@ pub(super) fn array(path: &Path, reader: impl BufRead + Send + 'static) -> Resul
                 let columns = Err(Fault::new("the file ends before its array does", e.to_string()));
                 Some(Ok(RawRecord { place: place(items.n_cut), columns }))
             }
-            Err(e) => Some(Err(fault("read", &path, e))),
+            Err(e) => Some(Err(Error::disk("read", &path, e))),
         }
     })))
 }

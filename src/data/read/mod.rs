@@ -15,7 +15,6 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
-use crate::data::disk::fault;
 use crate::data::dropped::Dropped;
 use crate::data::journal::strip_bookkeeping;
 use crate::data::row::{Columns, Roots, Row, RowId};
@@ -153,8 +152,8 @@ pub fn columns(source: &FileSource) -> Result<Vec<String>> {
 }
 
 fn open_records(path: &Path) -> Result<RawRecords> {
-    let file = File::open(path).map_err(|e| fault("read", path, e))?;
-    let meta = file.metadata().map_err(|e| fault("read", path, e))?;
+    let file = File::open(path).map_err(|e| Error::disk("read", path, e))?;
+    let meta = file.metadata().map_err(|e| Error::disk("read", path, e))?;
     if meta.is_dir() {
         return Err(Error::environment(
             format!("{} is a folder, not a file", path.display()),
@@ -180,7 +179,7 @@ fn open_records(path: &Path) -> Result<RawRecords> {
 /// A text file after its byte order mark, if it has one.
 fn open_text(path: &Path, file: File) -> Result<BufReader<File>> {
     let mut reader = BufReader::with_capacity(1 << 16, file);
-    let head = reader.fill_buf().map_err(|e| fault("read", path, e))?;
+    let head = reader.fill_buf().map_err(|e| Error::disk("read", path, e))?;
     if head.starts_with(b"\xef\xbb\xbf") {
         reader.consume(3);
     }
