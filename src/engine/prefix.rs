@@ -295,7 +295,8 @@ mod tests {
             let mut cache = BlockCache::new(n_blocks);
             let mut written = vec![Vec::new(); n_blocks];
             for (first, n) in prompts {
-                let tokens: Vec<TokenId> = (0..(n * BLOCK) as u32).map(|i| i / 40 + first).collect();
+                let places = 0..(n * BLOCK) as u32;
+                let tokens: Vec<TokenId> = places.map(|place| place / 40 + first).collect();
                 let names = hashes(&tokens);
                 let mut held = Vec::new();
                 for (i, &hash) in names.iter().enumerate() {
