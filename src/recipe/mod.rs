@@ -4,7 +4,6 @@
 //! once. It must not know how a step runs, nor load a model.
 
 mod builder;
-mod canon;
 mod check;
 mod contract;
 mod draft;
@@ -21,12 +20,12 @@ pub mod spec;
 mod step;
 mod tree;
 mod values;
+mod write;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use builder::{Builder, Flow, step};
-pub use canon::Fingerprint;
 pub use check::Inspect;
 pub use contract::{ColumnSet, METADATA, MODEL_NAME};
 pub use faults::{Fault, Faults};

@@ -11,27 +11,26 @@ pub(super) fn check(draft: &Draft, found: &mut Findings) {
     for idx in 0..draft.graph.names.len() {
         let Some((entry, step)) = step_of(draft, idx) else { continue };
         let Some(n_answers) = answers(draft, idx) else { continue };
-        match step {
-            Step::GroupColumns(group) if group.min_generations > Some(n_answers) => {
+        let marks = &entry.marks;
+        if let Step::GroupColumns(group) = step
+            && let Some(n_min) = group.min_generations.filter(|n_min| *n_min > n_answers)
+        {
+            let message = format!(
+                "`min_generations` is {n_min}, but only {n_answers} answers come together here"
+            );
+            marks.fault("min_generations", found, message, Some("lower it"));
+        }
+        if let Step::UltraFeedback(judge) = step {
+            let n_tokens = fewest_tokens(judge, n_answers);
+            let n_max = judge.generation.max_new_tokens;
+            if n_max < n_tokens && n_max > 0 {
                 let message = format!(
-                    "`min_generations` is {}, but only {n_answers} answers come together here",
-                    group.min_generations.unwrap_or_default()
+                    "a judgement of {n_answers} answers has at least {n_tokens} tokens, \
+                     `max_new_tokens` is {n_max}"
                 );
-                entry.marks.fault("min_generations", found, message, Some("lower it"));
+                let hint = "raise `generation.max_new_tokens`, or set `rationale = \"none\"`";
+                marks.fault("generation.max_new_tokens", found, message, Some(hint));
             }
-            Step::UltraFeedback(judge) => {
-                let n_tokens = fewest_tokens(judge, n_answers);
-                let n_max = judge.generation.max_new_tokens;
-                if n_max < n_tokens && n_max > 0 {
-                    let message = format!(
-                        "a judgement of {n_answers} answers has at least {n_tokens} tokens, \
-                         `max_new_tokens` is {n_max}"
-                    );
-                    let hint = "raise `generation.max_new_tokens`, or set `rationale = \"none\"`";
-                    entry.marks.fault("generation.max_new_tokens", found, message, Some(hint));
-                }
-            }
-            _ => (),
         }
     }
 }

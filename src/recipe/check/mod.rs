@@ -76,7 +76,7 @@ fn table<'d, T>(named: &'d Named<Drafted<T>>, name: &str) -> Option<&'d Drafted<
 }
 
 /// The step behind a number of the graph.
-fn step_of<'d>(draft: &'d Draft, step: usize) -> Option<(&'d Drafted<Step>, &'d Step)> {
+fn step_of(draft: &Draft, step: usize) -> Option<(&Drafted<Step>, &Step)> {
     let entry = table(&draft.steps, &draft.graph.names[step].0)?;
     Some((entry, entry.value.as_ref()?))
 }
