@@ -35,6 +35,26 @@ pub fn device_name(device: &Device) -> String {
     }
 }
 
+/// Bytes that are free on a device with memory of its own; `None` for the others.
+pub fn free_bytes(device: &Device) -> Option<u64> {
+    match device {
+        Device::Cpu | Device::Metal(_) => None,
+        Device::Cuda(device) => free_on(device),
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn free_on(device: &candle_core::CudaDevice) -> Option<u64> {
+    device.cuda_stream().context().bind_to_thread().ok()?;
+    let (free, _total) = candle_core::cuda::cudarc::driver::result::mem_get_info().ok()?;
+    Some(free as u64)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn free_on(_: &candle_core::CudaDevice) -> Option<u64> {
+    None
+}
+
 #[cfg(feature = "cuda")]
 fn cuda(name: &str, ordinal: usize) -> Result<Device> {
     Device::new_cuda_with_stream(ordinal).map_err(|error| fault(name, &error.to_string()))

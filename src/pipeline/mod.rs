@@ -8,7 +8,9 @@ mod feed;
 mod graph;
 mod judge;
 mod keys;
+mod local;
 mod log;
+mod memory;
 mod noise;
 mod opener;
 mod plan;
@@ -20,6 +22,7 @@ mod store;
 mod tally;
 mod watch;
 
+pub use local::{LocalModels, TINY};
 pub use opener::{Facts, Opener};
 pub use plan::{Plan, PlannedModel, PlannedStage, PlannedStep};
 pub use run::{RunOptions, run};

@@ -1,0 +1,189 @@
+//! The models of this machine: folders, tiny seeded checkpoints, repositories of the Hub.
+//!
+//! What a model is, its small files tell; they are read once. It must not know rows or steps.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+use stillroom_models::{CopyCache, LoadOptions, ModelKey, Quant, device};
+
+use super::memory;
+use super::opener::{Facts, Opener};
+use crate::hub::{self, HubOptions};
+use crate::llm::{self, Door, ModelFolder, Needs, Refusal};
+use crate::recipe::Source;
+use crate::recipe::spec::{ModelSpec, Quantize};
+use crate::text::guides::AnswerTemplate;
+use crate::{Error, Result};
+
+/// Share of the free memory that models take when nobody says how much: the rest is for rows,
+/// activations and everybody else.
+const SHARE: f64 = 0.8;
+
+/// Folder of the tiny checkpoints, below the cache.
+pub const TINY: &str = "tiny";
+
+/// Opens the models of this machine.
+pub struct LocalModels {
+    device: Device,
+    deterministic: bool,
+    hub: HubOptions,
+    budget: u64,
+    cache: PathBuf,
+    known: HashMap<String, Known>,
+    on_fetch: Box<dyn FnMut(&hub::Progress<'_>)>,
+}
+
+/// A model whose small files have been read.
+struct Known {
+    folder: ModelFolder,
+    name: String,
+    key: ModelKey,
+    needs: Needs,
+}
+
+impl LocalModels {
+    /// Models on `device` (`auto`, `cpu`, `cuda:N`, `metal`), within most of what memory is free,
+    /// with files of our own kept below `cache`.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    pub fn new(device_name: &str, cache: &Path) -> Result<Self> {
+        let device = device(device_name).map_err(|error| {
+            Error::environment_from(error.to_string(), "`--device cpu` works everywhere", error)
+        })?;
+        let free = memory::free_bytes(&device);
+        Ok(Self {
+            device,
+            deterministic: true,
+            hub: HubOptions::from_env(false),
+            budget: (free as f64 * SHARE) as u64,
+            cache: cache.to_owned(),
+            known: HashMap::new(),
+            on_fetch: Box::new(|_| ()),
+        })
+    }
+
+    /// Whether a row's logits must not depend on the rows beside it.
+    #[must_use]
+    pub fn deterministic(mut self, deterministic: bool) -> Self {
+        self.deterministic = deterministic;
+        self
+    }
+
+    /// Opens no connection if `offline`.
+    #[must_use]
+    pub fn offline(mut self, offline: bool) -> Self {
+        self.hub = HubOptions::from_env(offline);
+        self
+    }
+
+    /// Bytes for weights and KV blocks of all models in memory at one time.
+    #[must_use]
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.budget = bytes;
+        self
+    }
+
+    /// Tells `on_fetch` how far each file of the Hub is.
+    #[must_use]
+    pub fn on_fetch(mut self, on_fetch: impl FnMut(&hub::Progress<'_>) + 'static) -> Self {
+        self.on_fetch = Box::new(on_fetch);
+        self
+    }
+
+    fn known(&mut self, name: &str, spec: &ModelSpec) -> Result<&Known> {
+        if !self.known.contains_key(name) {
+            let known = self.read(spec)?;
+            self.known.insert(name.to_owned(), known);
+        }
+        Ok(&self.known[name])
+    }
+
+    fn read(&mut self, spec: &ModelSpec) -> Result<Known> {
+        let (path, name, commit) = self.folder(spec)?;
+        let folder = ModelFolder::read(&path)?;
+        let key = folder.key(commit.as_deref())?;
+        let needs = folder.needs(&self.options(spec, &key))?;
+        Ok(Known { folder, name, key, needs })
+    }
+
+    /// The folder of a model, the name that its rows carry, and its commit on the Hub.
+    fn folder(&mut self, spec: &ModelSpec) -> Result<(PathBuf, String, Option<String>)> {
+        let source = spec.origin().map_err(|(what, hint)| Error::Usage { what, hint })?;
+        Ok(match source {
+            Source::Tiny(shape) => {
+                let path = llm::tiny(&shape, &self.cache.join(TINY))?;
+                (path, spec.source.clone(), None)
+            }
+            Source::Folder(path) => {
+                let name = path.file_name().unwrap_or(path.as_os_str());
+                let name = name.to_string_lossy().into_owned();
+                (path, name, None)
+            }
+            Source::Hub(repo) => {
+                let mut progress = |progress: hub::Progress<'_>| (self.on_fetch)(&progress);
+                let found = hub::fetch(&repo, &spec.revision, &self.hub, &mut progress)?;
+                (found.folder, repo, Some(found.commit))
+            }
+        })
+    }
+
+    fn options(&self, spec: &ModelSpec, key: &ModelKey) -> LoadOptions {
+        let copies = CopyCache { folder: self.cache.join("quantised"), key: key.clone() };
+        LoadOptions {
+            device: self.device.clone(),
+            quantize: match spec.quantize {
+                Quantize::None => None,
+                Quantize::Q8_0 => Some(Quant::Q8_0),
+                Quantize::Q4K => Some(Quant::Q4K),
+            },
+            deterministic: self.deterministic,
+            copies: Some(copies),
+        }
+    }
+}
+
+impl Opener for LocalModels {
+    fn facts(&mut self, name: &str, spec: &ModelSpec) -> Result<Facts> {
+        let quantize = spec.quantize;
+        let known = self.known(name, spec)?;
+        Ok(Facts {
+            name: known.name.clone(),
+            notes: known.needs.notes.clone(),
+            // Quantised weights answer otherwise than the same weights as they are stored.
+            key: match quantize {
+                Quantize::None => known.key.to_string(),
+                Quantize::Q8_0 | Quantize::Q4K => format!("{}-{quantize:?}", known.key),
+            },
+            weight_bytes: known.needs.weight_bytes,
+            kv_bytes_min: known.needs.kv_bytes_min,
+            max_context: known.folder.config().max_context,
+        })
+    }
+
+    fn n_tokens_max(
+        &mut self,
+        name: &str,
+        spec: &ModelSpec,
+        template: &AnswerTemplate,
+    ) -> Result<Result<usize, Refusal>> {
+        let tokenizer = &self.known(name, spec)?.folder.voice().tokenizer;
+        Ok(template.n_tokens_max(tokenizer).map_err(|error| Refusal(error.to_string())))
+    }
+
+    fn budget(&self) -> u64 {
+        self.budget
+    }
+
+    fn open(&mut self, name: &str, spec: &ModelSpec, bytes: u64) -> Result<Box<dyn Door>> {
+        let known = self.known(name, spec)?;
+        let (key, kv_bytes) = (known.key.clone(), bytes.saturating_sub(known.needs.weight_bytes));
+        let options = self.options(spec, &key);
+        let known = &self.known[name];
+        let kv_bytes = usize::try_from(kv_bytes).unwrap_or(usize::MAX);
+        let model = known.folder.load(&known.name, &options, kv_bytes, &mut |_| ())?;
+        Ok(Box::new(model))
+    }
+}
