@@ -1,0 +1,40 @@
+//! Ctrl-C: once to stop after what is in hand, twice to stop at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::{Error, Result};
+
+/// The exit code of an interrupted command.
+const INTERRUPTED: i32 = 130;
+
+/// A flag that the first Ctrl-C raises. The second ends the process: every finished row is
+/// already on disk, so nothing but the rows in flight is lost.
+pub(super) fn watch() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let raised = flag.clone();
+    let on_signal = move || {
+        if raised.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
+        }
+        eprintln!("\nstopping after the rows in hand; once more to stop at once");
+    };
+    ctrlc::set_handler(on_signal).map_err(|error| {
+        Error::environment_from("cannot listen for Ctrl-C", "start it again", error)
+    })?;
+    Ok(flag)
+}
+
+/// This process's command, to be typed again.
+pub(super) fn this_command() -> String {
+    let quoted = |word: String| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
+        if !word.is_empty() && word.chars().all(is_plain) {
+            word
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    };
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    words.map(quoted).collect::<Vec<_>>().join(" ")
+}

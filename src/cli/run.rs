@@ -1,0 +1,63 @@
+//! `stillroom run`.
+
+use std::path::{Path, PathBuf};
+
+use super::args::{RecipeArgs, RunArgs};
+use super::interrupt;
+use super::models::local;
+use super::progress::{Progress, summary_line};
+use super::screen::Screen;
+use super::summary::summary;
+use crate::pipeline::{self, RunOptions};
+use crate::recipe::Recipe;
+use crate::{Error, Result};
+
+/// Runs a recipe, or goes on with it.
+pub(super) fn run(args: &RunArgs, screen: &Screen) -> Result<()> {
+    if !args.quiet {
+        let version = env!("CARGO_PKG_VERSION");
+        screen.tell(&format!("stillroom {version}: {}", args.recipe.recipe.display()));
+    }
+    let recipe = read(&args.recipe)?;
+    let interrupt = interrupt::watch()?;
+    let models = local(&args.recipe.machine, screen, args.quiet)?;
+    let mut models = models.deterministic(recipe.deterministic);
+    let options = RunOptions {
+        out: args.out.clone().unwrap_or_else(|| default_out(&recipe)),
+        limit: limit(&args.recipe),
+        dry_run: args.dry_run,
+        layout: args.layout.into(),
+        interrupt: &interrupt,
+    };
+    let mut progress = Progress::new(screen, args.quiet, args.json);
+    let result = pipeline::run(&recipe, &options, &mut models, &mut progress);
+    // The bars leave the screen before anything else is said.
+    drop(progress);
+    let done = result.map_err(|error| match error {
+        Error::Interrupted { .. } => Error::Interrupted { resume: interrupt::this_command() },
+        error @ (Error::Recipe(_)
+        | Error::Usage { .. }
+        | Error::Environment { .. }
+        | Error::Remote { .. }) => error,
+    })?;
+    if args.json {
+        screen.print(&summary_line(&done));
+    } else {
+        screen.print(&summary(&done, args.dry_run));
+    }
+    Ok(())
+}
+
+/// Reads the recipe with its overrides.
+pub(super) fn read(args: &RecipeArgs) -> Result<Recipe> {
+    Recipe::load(&args.recipe, &args.set)
+}
+
+/// The most rows of each loader.
+pub(super) fn limit(args: &RecipeArgs) -> Option<usize> {
+    args.limit.map(|limit| limit as usize)
+}
+
+fn default_out(recipe: &Recipe) -> PathBuf {
+    Path::new("runs").join(&recipe.name)
+}

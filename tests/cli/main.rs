@@ -1,0 +1,8 @@
+//! Stories about the binary: what a user types, what comes back, and what is on disk afterwards.
+
+mod bad_data;
+mod bad_models;
+mod bad_recipes;
+mod runs;
+mod still;
+mod words;
