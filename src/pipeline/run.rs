@@ -51,11 +51,11 @@ pub fn run(
     watcher: &mut dyn Watcher,
 ) -> Result<Summary> {
     if !options.dry_run {
-        return Run::start(recipe, options, opener, watcher)?.to_end();
+        return Run::start(recipe, options, opener, watcher)?.finish();
     }
     let folder = DryRunFolder::create()?;
     let options = RunOptions { out: folder.0.clone(), limit: Some(1), ..options.clone() };
-    Run::start(recipe, &options, opener, watcher)?.to_end()
+    Run::start(recipe, &options, opener, watcher)?.finish()
 }
 
 /// A folder that is removed when the dry run ends, however it ends.
@@ -122,7 +122,7 @@ impl<'a> Run<'a> {
         Ok(Self { recipe, options, opener, plan, runners, store, log, tally, started })
     }
 
-    fn to_end(mut self) -> Result<Summary> {
+    fn finish(mut self) -> Result<Summary> {
         let ended = self.stages();
         if let Err(error) = &ended {
             // The error that ended the run is the one to tell.
@@ -130,7 +130,7 @@ impl<'a> Run<'a> {
             let _ = self.log.sync();
         }
         let leaves = ended?;
-        let summary = self.finish(&leaves)?;
+        let summary = self.conclude(&leaves)?;
         self.log.write("finished", json!(summary))?;
         self.log.sync()?;
         Ok(summary)
@@ -224,7 +224,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn finish(&mut self, leaves: &[Vec<Leaf>]) -> Result<Summary> {
+    fn conclude(&mut self, leaves: &[Vec<Leaf>]) -> Result<Summary> {
         self.tally.tell(&Event::WritingDataset);
         let mut summary = self.tally.summary();
         self.write_dataset(leaves, &summary)?;

@@ -6,8 +6,8 @@ use crate::recipe::spec::{ColumnNames, Recipe, Step};
 /// Rows of each step; `n_roots` holds those of the loaders.
 pub(crate) fn n_rows(recipe: &Recipe, graph: &Graph, n_roots: &[u64]) -> Vec<Option<u64>> {
     let mut n_rows: Vec<Option<u64>> = Vec::with_capacity(recipe.steps.len());
-    for step in 0..recipe.steps.len() {
-        let from = graph.lines[step].get(1).map_or(Some(n_roots[step]), |from| n_rows[*from]);
+    for (step, n_roots) in n_roots.iter().enumerate() {
+        let from = graph.lines[step].get(1).map_or(Some(*n_roots), |from| n_rows[*from]);
         let factor = factor(recipe, graph, step);
         n_rows.push(from.zip(factor).map(|(rows, factor)| rows * factor));
     }

@@ -2,5 +2,6 @@
 
 mod flow;
 mod instant;
+mod real;
 mod resume;
 mod support;

@@ -23,9 +23,9 @@ fn run_until(folder: &Path, text: &str, n: usize, models: &Instant) -> bool {
 
 /// Cuts bytes off the end of a file, as a power cut may.
 fn tear(path: &Path, n_bytes: u64) {
-    let file = OpenOptions::new().write(true).open(path).unwrap();
-    let n_left = file.metadata().unwrap().len().saturating_sub(n_bytes);
-    file.set_len(n_left).unwrap();
+    let file = OpenOptions::new().write(true).open(path).expect("a step's file");
+    let n_left = file.metadata().expect("its length").len().saturating_sub(n_bytes);
+    file.set_len(n_left).expect("it can be cut");
 }
 
 proptest! {

@@ -49,7 +49,7 @@ pub(crate) struct Setting<'a> {
 /// What a run over all roots leaves behind.
 pub(crate) struct Leaf {
     /// Number of the root and of the row below it: the order of the data set.
-    pub(crate) order: (u64, u32),
+    pub(crate) order: (u32, u32),
     /// Where the row stands in the leaf's file.
     pub(crate) offset: u64,
 }
@@ -293,8 +293,9 @@ impl<'b, 't> Executor<'b, 't> {
     fn retire(&mut self, mut root: RootScope) {
         self.n_roots_open -= 1;
         root.leaves.sort();
+        let number = u32::try_from(root.root).expect("fewer than four billion roots");
         for (nth, (step, _, offset)) in (0..).zip(root.leaves) {
-            self.leaves[step].push(Leaf { order: (root.root, nth), offset });
+            self.leaves[step].push(Leaf { order: (number, nth), offset });
         }
         self.tally.root_done();
     }

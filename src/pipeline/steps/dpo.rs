@@ -75,7 +75,7 @@ fn ratings(row: &Columns, n_generations: usize) -> Result<Vec<Rating>, Dropped> 
             Value::Null => {
                 return Err(Dropped::new("an answer has no rating", format!("answer {}", i + 1)));
             }
-            other => {
+            other @ (Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_)) => {
                 return Err(Dropped::new(
                     "a rating is not a number",
                     format!("answer {}: {other}", i + 1),

@@ -32,7 +32,7 @@ enum Prompt {
     /// It is the text of a column; by far the commonest template, and the fastest.
     Column(String),
     /// It is a template over columns.
-    Template { environment: Environment<'static>, columns: Vec<String> },
+    Template { environment: Box<Environment<'static>>, columns: Vec<String> },
 }
 
 impl GenerateStep {
@@ -103,11 +103,12 @@ impl Asking for GenerateStep {
         source: Source<'_>,
     ) -> Result<Made, Dropped> {
         let mut columns = row.clone();
-        let texts = answers.iter().map(|answer| Value::String(answer.text.clone()));
+        let mut texts: Vec<Value> =
+            answers.iter().map(|answer| Value::String(answer.text.clone())).collect();
         let generation = if self.grouped {
-            Value::Array(texts.collect())
+            Value::Array(texts)
         } else {
-            texts.last().unwrap_or(Value::Null)
+            texts.pop().expect("a unit has an answer")
         };
         columns.insert("generation".to_owned(), generation);
         metadata::add(&mut columns, questions, answers, source, self.grouped);
@@ -131,7 +132,7 @@ impl Prompt {
                 hint: "correct `template` in the recipe".to_owned(),
             }
         })?;
-        Ok(Self::Template { environment, columns: spec.columns.clone() })
+        Ok(Self::Template { environment: Box::new(environment), columns: spec.columns.clone() })
     }
 
     fn render(&self, row: &Columns) -> Result<String, Dropped> {

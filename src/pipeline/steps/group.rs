@@ -78,9 +78,9 @@ impl GroupStep {
                 .columns
                 .get(column)
                 .ok_or_else(|| Dropped::new(format!("no column `{column}`"), "in a branch"))?;
-            match value {
-                Value::Array(items) if branch.spread => list.extend(items.iter().cloned()),
-                other => list.extend(std::iter::repeat_n(other, n_entries).cloned()),
+            match value.as_array().filter(|_| branch.spread) {
+                Some(items) => list.extend(items.iter().cloned()),
+                None => list.extend(std::iter::repeat_n(value, n_entries).cloned()),
             }
         }
         Ok(n_entries)
