@@ -158,7 +158,7 @@ impl Scheduler {
     }
 
     /// Takes the results of the planned step: one [`Drawn`] for each sampled row, in the order of
-    /// [`Scheduler::scheduled`]. Returns what was finished.
+    /// `scheduled`. Returns what was finished.
     ///
     /// # Panics
     /// When the number of results is not that of the sampled rows.
