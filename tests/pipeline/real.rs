@@ -87,13 +87,21 @@ impl Watcher for StopAfter<'_> {
 /// Two topics, two instructions each, short answers, a judge without rationales.
 fn text() -> String {
     MATH.replace(r#", { input = "Fields" }, { input = "Groups" }"#, "")
-        .replace("num_instructions = 3", "num_instructions = 2\ngeneration = { max_new_tokens = 24 }")
+        .replace(
+            "num_instructions = 3",
+            "num_instructions = 2\ngeneration = { max_new_tokens = 24 }",
+        )
         .replace("num_generations = 2", "num_generations = 2\ngeneration = { max_new_tokens = 12 }")
         .replace("orders = 2", "orders = 2\nrationale = \"none\"")
         .replace("[steps.answer_b]\n", "[steps.answer_b]\ngeneration = { max_new_tokens = 12 }\n")
 }
 
-fn run_tiny(cache: &tempfile::TempDir, out: PathBuf, budget: u64, n_rows: usize) -> Result<Summary> {
+fn run_tiny(
+    cache: &tempfile::TempDir,
+    out: PathBuf,
+    budget: u64,
+    n_rows: usize,
+) -> Result<Summary> {
     let interrupt = AtomicBool::new(false);
     let options = RunOptions {
         out,
