@@ -22,7 +22,8 @@ impl Plain for DpoStep {
         if generations[best] == generations[worst] {
             return Err(Dropped::new("equal texts", "chosen and rejected would be the same"));
         }
-        let margin = ratings[best].value - ratings[worst].value;
+        // Ratings carry six decimals, and so does what lies between them.
+        let margin = ((ratings[best].value - ratings[worst].value) * 1e6).round() / 1e6;
         let turns = |answer: &str| {
             let mut turns = Vec::with_capacity(3);
             if let Some(system) = row.get("system_prompt").and_then(Value::as_str)
@@ -141,6 +142,8 @@ mod tests {
         assert_eq!((&row["chosen_model"], &row["rejected_model"]), (&json!("b"), &json!("a")));
         assert_eq!((&row["chosen_rating"], &row["rejected_rating"]), (&json!(4.5), &json!(2)));
         assert_eq!(row["margin"], 2.5);
+        let row = pair(json!(["x", "y"]), json!([3.113033, 2.953699])).unwrap();
+        assert_eq!(row["margin"], 0.159334);
     }
 
     #[test]
