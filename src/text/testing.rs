@@ -59,6 +59,17 @@ pub(crate) fn sentencepiece() -> Arc<Tokenizer> {
     TOKENIZER.clone()
 }
 
+/// The same vocabulary with a token for a line break and one for two of them.
+pub(crate) fn sentencepiece_with_line_breaks() -> Arc<Tokenizer> {
+    let mut json = sentencepiece_json();
+    let vocab = json["model"]["vocab"].as_object_mut().expect("a vocabulary");
+    for token in ["\n", "\n\n"] {
+        vocab.insert(token.to_owned(), json!(vocab.len()));
+    }
+    json["model"]["merges"].as_array_mut().expect("merges").push(json!(["\n", "\n"]));
+    parsed(&json)
+}
+
 fn parsed(json: &Value) -> Arc<Tokenizer> {
     Arc::new(Tokenizer::from_json(json.to_string().as_bytes()).expect("a known kind"))
 }

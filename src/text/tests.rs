@@ -7,7 +7,7 @@ use super::chat::template::fixed_time;
 use super::chat::{Chat, Message};
 use super::detok::Detokenizer;
 use super::stop::StopStrings;
-use super::testing::{byte_level, sentencepiece};
+use super::testing::{byte_level, sentencepiece, sentencepiece_with_line_breaks};
 use super::tokenizer::Tokenizer;
 
 fn special(bos: &str, eos: &str) -> SpecialTexts {
@@ -193,4 +193,14 @@ fn prompts_of_one_preamble_share_its_tokens() {
         let n_shared = ids.iter().zip(&common).take_while(|(a, b)| a == b).count();
         assert!(n_shared + 2 >= common.len(), "{answer:?}: {n_shared} of {}", common.len());
     }
+}
+
+/// The anchor "\n" would melt into such a text; no vocabulary with these two tokens could judge.
+#[test]
+fn a_text_that_goes_on_may_begin_with_what_an_anchor_melts_into() {
+    let tokenizer = sentencepiece_with_line_breaks();
+    let text = "\nReason for the rating:";
+    let ids = tokenizer.encode_after(text).unwrap();
+    let bytes: Vec<u8> = ids.iter().flat_map(|&id| tokenizer.bytes(id)).copied().collect();
+    assert_eq!(bytes, text.as_bytes());
 }

@@ -19,9 +19,9 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     pieces: Pieces,
     control_names: Vec<String>,
-    /// Text put before a continuation while it is encoded, with its ids: see
+    /// Texts put before a continuation while it is encoded, with their ids: see
     /// [`encode_after`](Tokenizer::encode_after).
-    anchor: Option<(&'static str, Vec<TokenId>)>,
+    anchors: Vec<(&'static str, Vec<TokenId>)>,
 }
 
 /// A text that this vocabulary cannot spell.
@@ -57,11 +57,12 @@ impl Tokenizer {
         let pieces = Pieces::build(&tokens, &decoder)?;
         let control = tokens.into_iter().flatten().filter(|(_, special)| *special);
         let control_names = control.map(|(name, _)| name).filter(|n| !n.is_empty()).collect();
-        let mut tokenizer = Self { inner, pieces, control_names, anchor: None };
-        tokenizer.anchor = ["\n", "x", "."].into_iter().find_map(|anchor| {
+        let mut tokenizer = Self { inner, pieces, control_names, anchors: Vec::new() };
+        let anchors = ["\n", "x", "."].into_iter().filter_map(|anchor| {
             let ids = tokenizer.encode(anchor).ok()?;
             (!ids.is_empty()).then_some((anchor, ids))
         });
+        tokenizer.anchors = anchors.collect();
         Ok(tokenizer)
     }
 
@@ -126,8 +127,9 @@ impl Tokenizer {
     }
 
     /// Ids of a text that goes on after other text. SentencePiece vocabularies would put a space
-    /// before it; so it is encoded behind an anchor, whose ids are cut off again. The ids stand
-    /// for exactly the bytes of `text` (a control token for its name).
+    /// before it; so it is encoded behind an anchor, whose ids are cut off again. One anchor may
+    /// melt into the text (a line break where two are one token), then the next is tried. The
+    /// ids stand for exactly the bytes of `text` (a control token for its name).
     ///
     /// # Errors
     /// When the vocabulary cannot spell it.
@@ -140,7 +142,7 @@ impl Tokenizer {
         if !self.pieces.strips_space && spells(&plain) {
             return Ok(plain);
         }
-        if let Some((anchor, anchor_ids)) = &self.anchor {
+        for (anchor, anchor_ids) in &self.anchors {
             let ids = self.encode(&format!("{anchor}{text}"))?;
             if let Some(rest) = ids.strip_prefix(&anchor_ids[..])
                 && spells(rest)
