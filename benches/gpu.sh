@@ -38,6 +38,6 @@ fi
 stage parity 120 cargo test --release --features "$feature" -p stillroom-kernels
 stage golden 120 cargo test --release --features "$feature" -p stillroom-models
 stage job 120 target/release/stillroom run examples/math-preference.toml --device "$device" --out "$out/run"
-stage bench 180 target/release/stillroom bench llama-160m --device "$device" --json
+stage bench 180 target/release/stillroom bench tiny:llama-160m --device "$device" --json
 rm -rf "$out/run"
 ! grep -q failed "$out/stages.txt"
