@@ -22,6 +22,7 @@
 
 pub mod embed;
 pub mod kv_write;
+pub mod launch;
 pub mod linear;
 pub mod moe;
 pub mod paged;
