@@ -28,6 +28,7 @@ pub mod moe;
 pub mod paged;
 pub mod paged_attention;
 pub mod rms_norm;
+pub mod roof;
 pub mod rope;
 pub mod sample;
 pub mod shape;

@@ -8,6 +8,7 @@
 //! never dropped.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use stillroom_kernels::paged::BLOCK;
 
@@ -15,8 +16,35 @@ use super::blocks::{BlockId, BlockPool};
 use super::request::TokenId;
 
 /// Names the contents of a full block together with everything before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BlockHash(u128);
+
+impl std::hash::Hash for BlockHash {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Any 64 bits of a digest are as good as all of it.
+        state.write_u64(self.0 as u64);
+    }
+}
+
+/// What a map of digests is keyed by: they are hashes already.
+#[derive(Debug, Default)]
+struct Ready(u64);
+
+impl Hasher for Ready {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("a block's name is written as one number");
+    }
+
+    fn write_u64(&mut self, digest: u64) {
+        self.0 = digest;
+    }
+}
+
+type ByHash<V> = HashMap<BlockHash, V, BuildHasherDefault<Ready>>;
 
 impl BlockHash {
     /// What stands before the first block: nothing.
@@ -57,11 +85,11 @@ pub(super) struct BlockCache {
     pool: BlockPool,
     /// `[n]` contents of each block that can be found again.
     contents: Vec<Option<Content>>,
-    index: HashMap<BlockHash, BlockId>,
+    index: ByHash<BlockId>,
     /// Blocks that a running sequence is about to write, and how many do.
-    promised: HashMap<BlockHash, usize>,
+    promised: ByHash<usize>,
     /// Blocks never to be evicted; held from the moment they are written.
-    pinned: HashMap<BlockHash, Option<BlockId>>,
+    pinned: ByHash<Option<BlockId>>,
 }
 
 impl BlockCache {
@@ -70,9 +98,9 @@ impl BlockCache {
         Self {
             pool: BlockPool::new(n_blocks),
             contents: (0..n_blocks).map(|_| None).collect(),
-            index: HashMap::new(),
-            promised: HashMap::new(),
-            pinned: HashMap::new(),
+            index: ByHash::default(),
+            promised: ByHash::default(),
+            pinned: ByHash::default(),
         }
     }
 

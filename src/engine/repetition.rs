@@ -17,14 +17,20 @@ const N_TOKENS_MIN: usize = 64;
 
 /// Whether `tokens` end in a loop.
 pub(super) fn ends_in_loop(tokens: &[TokenId]) -> bool {
-    (1..=PERIOD_MAX).any(|period| {
-        let n_tokens = (N_COPIES * period).max(N_TOKENS_MIN);
-        // A stretch that equals itself shifted by `period` repeats with that period.
-        tokens.len() >= n_tokens && {
-            let tail = &tokens[tokens.len() - n_tokens..];
-            tail[period..] == tail[..n_tokens - period]
-        }
-    })
+    let Some((&last, before)) = tokens.split_last() else { return false };
+    // Most periods fall at the first glance: a loop of this period has the same token there.
+    let glance = before.iter().rev().take(PERIOD_MAX).zip(1..);
+    glance.filter(|&(&token, _)| token == last).any(|(_, period)| repeats(tokens, period))
+}
+
+/// Whether `tokens` end in enough copies of a stretch of `period`.
+fn repeats(tokens: &[TokenId], period: usize) -> bool {
+    let n_tokens = (N_COPIES * period).max(N_TOKENS_MIN);
+    // A stretch that equals itself shifted by `period` repeats with that period.
+    tokens.len() >= n_tokens && {
+        let tail = &tokens[tokens.len() - n_tokens..];
+        tail[period..] == tail[..n_tokens - period]
+    }
 }
 
 #[cfg(test)]

@@ -32,9 +32,13 @@ pub struct Scheduler {
     limits: EngineLimits,
     max_context: usize,
     cache: BlockCache,
-    waiting: BTreeMap<RequestId, Sequence>,
+    waiting: BTreeMap<RequestId, Box<Sequence>>,
     /// Ascending by age.
-    running: Vec<Sequence>,
+    #[expect(
+        clippy::vec_box,
+        reason = "sequences come and go in the middle; pointers move cheaply"
+    )]
+    running: Vec<Box<Sequence>>,
     /// Requests that were complete before any forward.
     finished: Vec<Completion>,
     lengths: LengthEstimate,
@@ -80,7 +84,7 @@ impl Scheduler {
             let max_context = self.max_context;
             return Err(Refusal::PromptTooLong { n_tokens: n_prompt, max_context });
         }
-        let sequence = Sequence::new(request, self.max_context);
+        let sequence = Box::new(Sequence::new(request, self.max_context));
         self.expect_room(sequence.n_tokens_max(), self.cache.n_pinned())?;
         if sequence.is_finished() {
             self.finished.push(sequence.into_completion());
@@ -106,7 +110,7 @@ impl Scheduler {
             return Err(Refusal::KvTooSmall { n_tokens, n_blocks, n_blocks_max });
         }
         let in_flight = self.running.iter().chain(self.waiting.values());
-        let longest = in_flight.map(Sequence::n_tokens_max).max().unwrap_or(0);
+        let longest = in_flight.map(|sequence| sequence.n_tokens_max()).max().unwrap_or(0);
         self.expect_room(longest, n_pinned)?;
         self.cache.pin(&hashes);
         Ok(())
@@ -149,7 +153,7 @@ impl Scheduler {
 
     /// The sequences of the planned step, oldest first.
     pub(super) fn scheduled(&self) -> impl Iterator<Item = &Sequence> + Clone {
-        self.running.iter().filter(|sequence| sequence.n_scheduled > 0)
+        self.running.iter().map(|sequence| &**sequence).filter(|sequence| sequence.n_scheduled > 0)
     }
 
     /// Lays the planned step out as the arrays that a forward reads.
@@ -312,7 +316,7 @@ impl Scheduler {
     }
 
     /// Puts a sequence among those that run, on top of the blocks that are written already.
-    fn enter(&mut self, mut sequence: Sequence, cached: Vec<BlockId>) -> usize {
+    fn enter(&mut self, mut sequence: Box<Sequence>, cached: Vec<BlockId>) -> usize {
         cached.iter().for_each(|&id| self.cache.hold(id));
         sequence.enter(cached);
         let (from, to) = sequence.promised;
@@ -343,7 +347,7 @@ impl Scheduler {
     /// Blocks that those that run will probably still ask for.
     fn n_blocks_reserved(&self) -> usize {
         let growth = |s: &Sequence| self.n_blocks_expected(s).saturating_sub(s.blocks.len());
-        self.running.iter().map(growth).sum()
+        self.running.iter().map(|sequence| growth(sequence)).sum()
     }
 
     /// Proves that a sequence of `n_tokens` fits beside `n_pinned` blocks.

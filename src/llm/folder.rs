@@ -112,7 +112,8 @@ impl ModelFolder {
         })
     }
 
-    /// Loads the weights; `kv_bytes` are for keys and values.
+    /// Loads the weights; `kv_bytes` are for keys and values. Beside the model come notes, as those
+    /// of [`Needs`].
     ///
     /// # Errors
     /// When a file is damaged or memory is too small.
@@ -122,15 +123,16 @@ impl ModelFolder {
         options: &LoadOptions,
         kv_bytes: usize,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<Llm> {
-        let model = models::load(&self.path, options, progress).map_err(environment)?.model;
+    ) -> Result<(Llm, Vec<String>)> {
+        let loaded = models::load(&self.path, options, progress).map_err(environment)?;
+        let (model, notes) = (loaded.model, loaded.notes);
         let (shape, max_context) = (model.kv_shape(), model.max_context());
         let limits = if options.device.is_cpu() {
             EngineLimits::for_cpu(&shape, max_context, kv_bytes)?
         } else {
             EngineLimits::for_gpu(&shape, max_context, kv_bytes)?
         };
-        Llm::new(name.to_owned(), self.voice.clone(), model, limits)
+        Ok((Llm::new(name.to_owned(), self.voice.clone(), model, limits)?, notes))
     }
 }
 

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use stillroom_models::{CopyCache, LoadOptions, ModelKey, Quant, device};
+use stillroom_models::{CopyCache, LoadOptions, ModelKey, Progress, Quant, device};
 
 use super::memory;
-use super::opener::{Facts, Opener};
+use super::opener::{Facts, Opener, Opening};
 use crate::hub::{self, HubOptions};
 use crate::llm::{self, Door, ModelFolder, Needs, Refusal};
 use crate::recipe::Source;
@@ -177,13 +177,26 @@ impl Opener for LocalModels {
         self.budget
     }
 
-    fn open(&mut self, name: &str, spec: &ModelSpec, bytes: u64) -> Result<Box<dyn Door>> {
+    fn open(
+        &mut self,
+        name: &str,
+        spec: &ModelSpec,
+        bytes: u64,
+        tell: &mut dyn FnMut(Opening<'_>),
+    ) -> Result<Box<dyn Door>> {
         let known = self.known(name, spec)?;
         let (key, kv_bytes) = (known.key.clone(), bytes.saturating_sub(known.needs.weight_bytes));
         let options = self.options(spec, &key);
         let known = &self.known[name];
         let kv_bytes = usize::try_from(kv_bytes).unwrap_or(usize::MAX);
-        let model = known.folder.load(&known.name, &options, kv_bytes, &mut |_| ())?;
+        let mut read = |progress: Progress| {
+            let (n_done, n_total) = (progress.n_done as u64, progress.n_params as u64);
+            tell(Opening::Read { n_done, n_total });
+        };
+        let (model, notes) = known.folder.load(&known.name, &options, kv_bytes, &mut read)?;
+        // What was foreseen has been said with the plan.
+        let news = notes.iter().filter(|note| !known.needs.notes.contains(note));
+        news.for_each(|note| tell(Opening::Note(note)));
         Ok(Box::new(model))
     }
 }

@@ -3,6 +3,7 @@
 //! It must not know the command line. [`Plan::build`] decides without loading anything, [`run`]
 //! does it, or goes on where an earlier call stopped.
 
+mod doors;
 mod executor;
 mod feed;
 mod graph;
@@ -23,7 +24,7 @@ mod tally;
 mod watch;
 
 pub use local::{LocalModels, TINY};
-pub use opener::{Facts, Opener};
+pub use opener::{Facts, Opener, Opening};
 pub use plan::{Plan, PlannedModel, PlannedStage, PlannedStep};
 pub use run::{RunOptions, run};
 pub use watch::{Event, StepRows, Summary, Tokens, Watcher};

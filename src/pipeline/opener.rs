@@ -23,6 +23,20 @@ pub struct Facts {
     pub notes: Vec<String>,
 }
 
+/// What is told while a model is opened.
+#[derive(Debug, Clone, Copy)]
+pub enum Opening<'a> {
+    /// How far the weights are.
+    Read {
+        /// Parameters that lie in their place.
+        n_done: u64,
+        /// Parameters of the model.
+        n_total: u64,
+    },
+    /// Something that the plan could not know.
+    Note(&'a str),
+}
+
 /// Opens models.
 ///
 /// A trait, because tests and the pipeline's bench open models that answer at once.
@@ -48,9 +62,15 @@ pub trait Opener {
     /// Bytes that all resident models may take together, weights and KV memory.
     fn budget(&self) -> u64;
 
-    /// Reads the weights. `bytes` is this model's share of the budget.
+    /// Reads the weights and says how far it is. `bytes` is this model's share of the budget.
     ///
     /// # Errors
     /// When a file is damaged or memory runs out.
-    fn open(&mut self, name: &str, spec: &ModelSpec, bytes: u64) -> Result<Box<dyn Door>>;
+    fn open(
+        &mut self,
+        name: &str,
+        spec: &ModelSpec,
+        bytes: u64,
+        tell: &mut dyn FnMut(Opening<'_>),
+    ) -> Result<Box<dyn Door>>;
 }

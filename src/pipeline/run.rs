@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::executor::{Doors, Executor, Leaf, Setting};
+use super::doors::Doors;
+use super::executor::{Executor, Leaf, Setting};
 use super::feed::Feed;
 use super::log::Log;
 use super::opener::Opener;
@@ -21,8 +22,8 @@ use crate::data::dataset::{self, About, CardModel, Layout, RowStream};
 use crate::data::disk;
 use crate::data::dropped::Counts;
 use crate::data::folder::RunFolder;
-use crate::llm::Door;
 use crate::recipe::spec::{Quantize, Recipe};
+use crate::text::chat::Message;
 
 /// How a recipe is run.
 #[derive(Debug, Clone)]
@@ -83,11 +84,10 @@ impl Drop for DryRunFolder {
 struct Run<'a> {
     recipe: &'a Recipe,
     options: &'a RunOptions<'a>,
-    opener: &'a mut dyn Opener,
     plan: Plan,
     runners: Vec<Runner>,
     store: Store,
-    log: Log,
+    doors: Doors<'a>,
     tally: Tally<'a>,
     started: Instant,
 }
@@ -119,25 +119,26 @@ impl<'a> Run<'a> {
                 tally.tell(&Event::Note { text: &format!("{}: {note}", model.name) });
             }
         }
-        Ok(Self { recipe, options, opener, plan, runners, store, log, tally, started })
+        let doors = Doors::new(recipe, opener, log, shared(recipe, &runners));
+        Ok(Self { recipe, options, plan, runners, store, doors, tally, started })
     }
 
     fn finish(mut self) -> Result<Summary> {
         let ended = self.stages();
         if let Err(error) = &ended {
             // The error that ended the run is the one to tell.
-            let _ = self.log.write("stopped", json!({"reason": error.to_string()}));
-            let _ = self.log.sync();
+            let log = self.doors.log();
+            let _ = log.write("stopped", json!({"reason": error.to_string()}));
+            let _ = log.sync();
         }
         let leaves = ended?;
         let summary = self.conclude(&leaves)?;
-        self.log.write("finished", json!(summary))?;
-        self.log.sync()?;
+        self.doors.log().write("finished", json!(summary))?;
+        self.doors.log().sync()?;
         Ok(summary)
     }
 
     fn stages(&mut self) -> Result<Vec<Vec<Leaf>>> {
-        let mut doors = Doors::new();
         let mut done: Vec<usize> = Vec::new();
         let mut leaves = Vec::new();
         let residency = self.plan.residency.clone();
@@ -146,7 +147,7 @@ impl<'a> Run<'a> {
         for index in 0..n_stages {
             self.tally.tell(&Event::Stage { index, n_stages });
             if let Some(stage) = residency.get(index) {
-                self.change_models(&mut doors, &stage.models)?;
+                self.doors.change_stage(&stage.models, &self.plan, &mut self.tally)?;
                 done.extend(&stage.steps);
             }
             if index > 0 {
@@ -154,24 +155,24 @@ impl<'a> Run<'a> {
             }
             let enabled = self.enabled(&done);
             self.tally.start_stage(std::mem::replace(&mut told, enabled.clone()));
-            leaves = self.stage(&mut doors, enabled)?;
+            leaves = self.stage(enabled)?;
         }
-        self.change_models(&mut doors, &[])?;
+        self.doors.change_stage(&[], &self.plan, &mut self.tally)?;
         Ok(leaves)
     }
 
-    fn stage(&mut self, doors: &mut Doors, enabled: Vec<bool>) -> Result<Vec<Vec<Leaf>>> {
+    fn stage(&mut self, enabled: Vec<bool>) -> Result<Vec<Vec<Leaf>>> {
         let setting = Setting {
             recipe: self.recipe,
             graph: &self.plan.graph,
             runners: &self.runners,
             model_keys: self.plan.models.iter().map(|model| &*model.facts.key).collect(),
             enabled,
-            n_roots_max: window(doors),
             interrupt: self.options.interrupt,
         };
         let feed = Feed::new(&self.recipe.steps, self.options.limit);
-        Executor::new(&setting, doors, &mut self.store, &mut self.tally).run(feed)
+        let Self { doors, store, tally, .. } = self;
+        Executor::new(&setting, doors, store, tally).run(feed)
     }
 
     /// Steps that can run when the steps with a model in `done` can.
@@ -183,45 +184,6 @@ impl<'a> Run<'a> {
             enabled.push(own && above);
         }
         enabled
-    }
-
-    /// Unloads what the next stage does not need, then loads what it does.
-    fn change_models(&mut self, doors: &mut Doors, wanted: &[usize]) -> Result<()> {
-        let resident: Vec<usize> = doors.keys().copied().collect();
-        for model in resident.into_iter().filter(|model| !wanted.contains(model)) {
-            doors.remove(&model);
-            let name = &self.recipe.models[model].0;
-            self.log.write("unloaded", json!({"model": name}))?;
-            self.tally.tell(&Event::Unloaded { model: name });
-        }
-        let bytes: u64 = wanted.iter().map(|model| self.plan.models[*model].bytes()).sum();
-        let spare = self.plan.budget_bytes.saturating_sub(bytes) / wanted.len().max(1) as u64;
-        for model in wanted {
-            if doors.contains_key(model) {
-                continue;
-            }
-            let (name, spec) = &self.recipe.models[*model];
-            self.tally.tell(&Event::Loading { model: name });
-            let share = self.plan.models[*model].bytes() + spare;
-            let started = Instant::now();
-            let mut door = self.opener.open(name, spec, share)?;
-            self.pin_shared(*model, &mut *door);
-            doors.insert(*model, door);
-            let seconds = started.elapsed().as_secs_f64();
-            self.log.write("loaded", json!({"model": name, "seconds": seconds}))?;
-            self.tally.tell(&Event::Loaded { model: name });
-        }
-        Ok(())
-    }
-
-    /// Lets a model keep what the prompts of its steps share.
-    fn pin_shared(&self, model: usize, door: &mut dyn Door) {
-        let asking = self.runners.iter().filter_map(Runner::asking);
-        for step in asking.filter(|step| index_of(self.recipe, step.model()) == model) {
-            if let Some(messages) = step.shared() {
-                door.pin(&messages);
-            }
-        }
     }
 
     fn conclude(&mut self, leaves: &[Vec<Leaf>]) -> Result<Summary> {
@@ -264,6 +226,12 @@ impl<'a> Run<'a> {
     }
 }
 
+/// What the prompts of each asking step begin with, and the index of its model.
+fn shared(recipe: &Recipe, runners: &[Runner]) -> Vec<(usize, Vec<Message>)> {
+    let asking = runners.iter().filter_map(Runner::asking);
+    asking.filter_map(|step| Some((index_of(recipe, step.model()), step.shared()?))).collect()
+}
+
 /// What the data set's card tells.
 fn about(recipe: &Recipe, plan: &Plan, summary: &Summary) -> About {
     let model = |model: &PlannedModel| CardModel {
@@ -296,13 +264,3 @@ fn quantize_name(quantize: Quantize) -> &'static str {
         Quantize::Q4K => "q4_k",
     }
 }
-
-/// Roots on their way at a time: enough that every resident model has twice what keeps it busy,
-/// and few enough that memory does not grow with the data.
-fn window(doors: &Doors) -> usize {
-    let n_wanted: usize = doors.values().map(|door| door.n_wanted()).sum();
-    (2 * n_wanted).clamp(N_ROOTS_MIN, N_ROOTS_MAX)
-}
-
-const N_ROOTS_MIN: usize = 64;
-const N_ROOTS_MAX: usize = 2048;

@@ -112,9 +112,9 @@ impl Store {
         self.sync()?;
         for step in &mut self.steps {
             step.index.clear();
-            for entry in journal::read(&self.folder.step(&step.name))? {
-                let (offset, entry) = entry?;
-                let prefix = prefix(entry.row.id);
+            for row in journal::ids(&self.folder.step(&step.name))? {
+                let (offset, id) = row?;
+                let prefix = prefix(id);
                 step.index.push(Known { prefix, offset, reached: false });
             }
             step.index.sort_unstable();

@@ -10,7 +10,7 @@ use super::plan::Plan;
 pub enum Event<'a> {
     /// The plan is made; nothing has been loaded.
     Planned(&'a Plan),
-    /// The models of a stage are loaded next; all roots pass by again.
+    /// The models of a stage may be loaded next; all roots pass by again.
     Stage {
         /// Its number, from 0.
         index: usize,
@@ -21,6 +21,15 @@ pub enum Event<'a> {
     Loading {
         /// Its name in the recipe.
         model: &'a str,
+    },
+    /// Some more of a model's weights lie in their place.
+    Reading {
+        /// Its name in the recipe.
+        model: &'a str,
+        /// Parameters that do.
+        n_done: u64,
+        /// Parameters of the model.
+        n_total: u64,
     },
     /// A model answers from now on.
     Loaded {

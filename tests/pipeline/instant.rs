@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use stillroom::engine::request::{Choice, FinishReason};
 use stillroom::llm::{Answer, Ask, Door, Refusal};
-use stillroom::pipeline::{Facts, Opener};
+use stillroom::pipeline::{Facts, Opener, Opening};
 use stillroom::recipe::spec::ModelSpec;
 use stillroom::text::guides::{AnswerTemplate, Segment};
 use stillroom::{Error, Result};
@@ -89,7 +89,13 @@ impl Opener for Instant {
         self.budget
     }
 
-    fn open(&mut self, name: &str, _spec: &ModelSpec, _bytes: u64) -> Result<Box<dyn Door>> {
+    fn open(
+        &mut self,
+        name: &str,
+        _spec: &ModelSpec,
+        _bytes: u64,
+        _tell: &mut dyn FnMut(Opening<'_>),
+    ) -> Result<Box<dyn Door>> {
         self.shared.borrow_mut().residency.push(format!("open {name}"));
         let (shared, jitter, n_words) = (self.shared.clone(), self.jitter, self.n_words);
         Ok(Box::new(InstantDoor { name: name.to_owned(), shared, jitter, n_words, asks: vec![] }))

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::Device;
 use stillroom::llm::{Door, ModelFolder, Refusal, tiny};
-use stillroom::pipeline::{Event, Facts, Opener, RunOptions, Summary, Watcher, run};
+use stillroom::pipeline::{Event, Facts, Opener, Opening, RunOptions, Summary, Watcher, run};
 use stillroom::recipe::spec::ModelSpec;
 use stillroom::text::guides::AnswerTemplate;
 use stillroom::{Error, Result};
@@ -58,9 +58,15 @@ impl Opener for Tiny {
         self.budget
     }
 
-    fn open(&mut self, name: &str, spec: &ModelSpec, _bytes: u64) -> Result<Box<dyn Door>> {
+    fn open(
+        &mut self,
+        name: &str,
+        spec: &ModelSpec,
+        _bytes: u64,
+        _tell: &mut dyn FnMut(Opening<'_>),
+    ) -> Result<Box<dyn Door>> {
         let options = LoadOptions::new(Device::Cpu);
-        let model = self.folder(spec)?.load(name, &options, KV_BYTES, &mut |_| ())?;
+        let (model, _) = self.folder(spec)?.load(name, &options, KV_BYTES, &mut |_| ())?;
         Ok(Box::new(model))
     }
 }

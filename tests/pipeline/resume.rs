@@ -144,3 +144,17 @@ fn changed_data_costs_only_the_changed_rows() {
     assert_eq!((models.n_asked("a"), models.n_asked("judge")), (1, 1));
     assert!(rows(folder.path()) == rows(run_new(&changed).0.path()), "old rows are mixed in");
 }
+
+#[test]
+fn a_finished_run_opens_no_model() {
+    for budget in [10, 1000] {
+        let folder = tempfile::tempdir().unwrap();
+        let models = Instant { budget, ..Instant::default() };
+        run_in(folder.path(), MATH, &models).unwrap();
+        let before = rows(folder.path());
+        models.shared.borrow_mut().residency.clear();
+        run_in(folder.path(), MATH, &models).unwrap();
+        assert!(models.shared.borrow().residency.is_empty(), "there was nothing to ask");
+        assert!(rows(folder.path()) == before);
+    }
+}

@@ -1,12 +1,12 @@
 //! What the machine can do, measured at the start of a bench, and what the process takes of it.
 
-use std::sync::Arc;
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use serde::Serialize;
-use stillroom_kernels::linear::{Format, Linear, RowOrder, Weight};
+use stillroom_kernels::roof::{FLOPS_PER_STEP, multiply_adds, read_all};
 
 use crate::{Error, Result};
 
@@ -14,13 +14,16 @@ use crate::{Error, Result};
 const N_READ_BYTES: usize = 256 << 20;
 /// The best of so many counts: a busy machine can only make a measurement worse.
 const N_TRIES: usize = 5;
+/// Steps of multiply-adds, some milliseconds.
+const N_STEPS: usize = 4_000_000;
 
 /// The two limits that floors are made of.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Roof {
     /// Bytes read per second, all threads together.
     pub(super) bytes_per_s: f64,
-    /// Operations per second of a large matrix product in the type that the device computes in.
+    /// Operations per second: on a CPU multiply-adds in f32 registers on all threads, elsewhere a
+    /// large matrix product in bf16.
     pub(super) flops_per_s: f64,
 }
 
@@ -30,22 +33,35 @@ impl Roof {
     /// # Errors
     /// When the device fails.
     pub(super) fn measure(device: &Device) -> Result<Self> {
-        let bytes_per_s = if device.is_cpu() {
-            cpu_bandwidth()
-        } else {
-            device_bandwidth(device).map_err(fault)?
-        };
-        let flops_per_s = product_rate(device).map_err(fault)?;
-        Ok(Self { bytes_per_s, flops_per_s })
+        if device.is_cpu() {
+            return Ok(Self { bytes_per_s: cpu_bandwidth(), flops_per_s: cpu_rate() });
+        }
+        Ok(Self {
+            bytes_per_s: device_bandwidth(device).map_err(fault)?,
+            flops_per_s: product_rate(device).map_err(fault)?,
+        })
+    }
+
+    /// The same machine where weights are 8-bit blocks: one instruction multiplies four times as
+    /// many of them.
+    pub(super) fn in_bytes(self) -> Self {
+        Self { flops_per_s: 4.0 * self.flops_per_s, ..self }
     }
 }
 
-/// Every thread sums its part of a large array.
+/// Every thread reads its parts of a large array.
 fn cpu_bandwidth() -> f64 {
-    let words = vec![1u64; N_READ_BYTES / size_of::<u64>()];
-    let part = words.len().div_ceil(rayon::current_num_threads());
-    let read = || words.par_chunks(part).map(|part| part.iter().sum::<u64>()).sum::<u64>();
+    let data = vec![1.0f32; N_READ_BYTES / size_of::<f32>()];
+    let part = data.len().div_ceil(8 * rayon::current_num_threads());
+    let read = || black_box(data.par_chunks(part).map(read_all).sum::<f32>());
     N_READ_BYTES as f64 / best(|| Ok(read())).unwrap_or(Duration::MAX).as_secs_f64()
+}
+
+/// Every thread multiplies and adds for a while.
+fn cpu_rate() -> f64 {
+    let multiply = || rayon::broadcast(|_| black_box(multiply_adds(black_box(0.999), N_STEPS)));
+    let time = best(|| Ok(multiply())).unwrap_or(Duration::MAX);
+    (rayon::current_num_threads() * N_STEPS * FLOPS_PER_STEP) as f64 / time.as_secs_f64()
 }
 
 /// A copy with a sum: each byte is read once and written once.
@@ -59,15 +75,12 @@ fn device_bandwidth(device: &Device) -> candle_core::Result<f64> {
     Ok(2.0 * N_READ_BYTES as f64 / time.as_secs_f64())
 }
 
-/// On a CPU the product is our own: candle's reaches half of it there, and a floor that the engine
-/// undercuts says nothing.
+/// A product that is large enough to use all of a GPU.
 fn product_rate(device: &Device) -> candle_core::Result<f64> {
-    let (n, dtype) = if device.is_cpu() { (1024, DType::F32) } else { (8192, DType::BF16) };
-    let x = Tensor::ones((n, n), dtype, device)?;
-    let weight = Weight::from_tensor(&x, Format::choose(None, n, dtype, device), device)?;
-    let product = Linear::new(Arc::new(weight), RowOrder::Fastest);
+    let n = 8192;
+    let x = Tensor::ones((n, n), DType::BF16, device)?;
     let time = best(|| {
-        let y = product.forward(&x)?;
+        let y = x.matmul(&x)?;
         device.synchronize()?;
         Ok(y)
     })?;
@@ -78,7 +91,7 @@ fn best<T>(mut run: impl FnMut() -> candle_core::Result<T>) -> candle_core::Resu
     let mut best = Duration::MAX;
     for _ in 0..N_TRIES {
         let start = Instant::now();
-        std::hint::black_box(run()?);
+        black_box(run()?);
         best = best.min(start.elapsed());
     }
     Ok(best)

@@ -163,6 +163,10 @@ fn load(args: &BenchArgs, folder: &Path) -> Result<Subject> {
     let loaded = models::load(folder, &options, &mut |_| ()).map_err(fault)?;
     let load_s = start.elapsed().as_secs_f64();
     let roof = Roof::measure(&device)?;
+    let roof = match options.quantize {
+        Some(_) if device.is_cpu() => roof.in_bytes(),
+        Some(_) | None => roof,
+    };
     let shape = loaded.model.kv_shape();
     let limits = limits(args, &loaded.model, device.is_cpu())?;
     let format = |k: usize| Format::choose(options.quantize, k, shape.dtype, &device);

@@ -73,6 +73,10 @@ impl Bars {
             bar.set_position(step.n_done());
         }
         for (idx, (model, bar)) in self.counts.models.iter().zip(&self.models).enumerate() {
+            if let Some(percent) = model.n_percent_read {
+                bar.set_message(format!("weights {percent} % read"));
+                continue;
+            }
             let rate = model.rate().map_or(String::new(), |rate| format!("{rate:.0} tok/s, "));
             let left = self.counts.model_left(idx).filter(|left| !left.is_zero());
             let left = left.map_or(String::new(), |left| format!(", {} left", clock(left)));

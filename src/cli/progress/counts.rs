@@ -35,6 +35,8 @@ pub(super) struct StepCount {
 pub(super) struct ModelCount {
     pub(super) name: String,
     pub(super) tokens: Tokens,
+    /// How much of its weights is read, while they are.
+    pub(super) n_percent_read: Option<u64>,
     /// Times of answers in the window, with the output tokens so far.
     recent: VecDeque<(Duration, u64)>,
 }
@@ -54,6 +56,7 @@ impl Counts {
         let models = plan.models.iter().map(|model| ModelCount {
             name: model.name.clone(),
             tokens: Tokens::default(),
+            n_percent_read: None,
             recent: VecDeque::new(),
         });
         Self { steps: steps.collect(), models: models.collect() }
@@ -79,9 +82,18 @@ impl Counts {
                     model.answered(*tokens, now);
                 }
             }
+            Event::Reading { model, n_done, n_total } => {
+                if let Some(model) = self.models.iter_mut().find(|known| known.name == *model) {
+                    model.n_percent_read = Some(100 * n_done / n_total.max(&1));
+                }
+            }
+            Event::Loaded { model } => {
+                if let Some(model) = self.models.iter_mut().find(|known| known.name == *model) {
+                    model.n_percent_read = None;
+                }
+            }
             Event::Stage { .. }
             | Event::Loading { .. }
-            | Event::Loaded { .. }
             | Event::Unloaded { .. }
             | Event::RootDone { .. }
             | Event::Note { .. }
@@ -151,6 +163,7 @@ mod tests {
         let model = |name: &str| ModelCount {
             name: name.to_owned(),
             tokens: Tokens::default(),
+            n_percent_read: None,
             recent: VecDeque::new(),
         };
         let step = |name: &str, n_rows| StepCount {

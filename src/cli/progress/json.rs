@@ -38,6 +38,9 @@ fn fields(event: &Event<'_>) -> Value {
             json!({ "event": "stage", "index": index, "n_stages": n_stages })
         }
         Event::Loading { model } => json!({ "event": "loading", "model": model }),
+        Event::Reading { model, n_done, n_total } => {
+            json!({ "event": "reading", "model": model, "n_done": n_done, "n_total": n_total })
+        }
         Event::Loaded { model } => json!({ "event": "loaded", "model": model }),
         Event::Unloaded { model } => json!({ "event": "unloaded", "model": model }),
         Event::Row { step, reused } => json!({ "event": "row", "step": step, "reused": reused }),

@@ -36,6 +36,9 @@ impl Lines {
         let steps: Vec<String> = self.counts.steps.iter().map(|step| self.step(step)).collect();
         let mut line = format!("[{}] {}", clock(now), steps.join(", "));
         for (idx, model) in self.counts.models.iter().enumerate() {
+            if let Some(percent) = model.n_percent_read {
+                line += &format!("; {} {percent} % read", model.name);
+            }
             if let Some(rate) = model.rate() {
                 line += &format!("; {} {rate:.0} tok/s", model.name);
             }

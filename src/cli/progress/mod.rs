@@ -83,6 +83,7 @@ fn sentence(event: &Event<'_>) -> Option<String> {
         Event::WritingDataset => Some("writing the data set".to_owned()),
         Event::Stage { .. }
         | Event::Planned(_)
+        | Event::Reading { .. }
         | Event::Loaded { .. }
         | Event::Unloaded { .. }
         | Event::Row { .. }

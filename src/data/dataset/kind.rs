@@ -38,8 +38,10 @@ pub(super) enum Kind {
 pub(super) struct Fields(pub(super) Vec<(String, Kind)>);
 
 impl Fields {
-    /// Takes in the values of one object.
-    pub(super) fn widen(&mut self, object: &Columns) {
+    /// Takes in the values of one object; true when that was news.
+    pub(super) fn widen(&mut self, object: &Columns) -> bool {
+        let n_before = self.0.len();
+        let mut is_news = false;
         for (i, (name, value)) in object.iter().enumerate() {
             // Objects of a column nearly always have the same names in the same order.
             let at = match self.0.get(i) {
@@ -49,8 +51,9 @@ impl Fields {
                     self.0.len() - 1
                 }),
             };
-            self.0[at].1.widen(value);
+            is_news |= self.0[at].1.widen(value);
         }
+        is_news || self.0.len() > n_before
     }
 
     /// The kinds that can be stored.
@@ -65,20 +68,25 @@ impl Fields {
 }
 
 impl Kind {
-    /// Takes in one value.
-    pub(super) fn widen(&mut self, value: &Value) {
-        match (&mut *self, value) {
+    /// Takes in one value; true when that was news.
+    pub(super) fn widen(&mut self, value: &Value) -> bool {
+        let wider = match (&mut *self, value) {
             (_, Value::Null)
             | (Self::Mixed, _)
             | (Self::Bool, Value::Bool(_))
             | (Self::Float, Value::Number(_))
-            | (Self::Text, Value::String(_)) => {}
-            (Self::Int, Value::Number(n)) => *self = Self::of_number(n),
-            (Self::List(kind), Value::Array(list)) => list.iter().for_each(|v| kind.widen(v)),
-            (Self::Struct(fields), Value::Object(object)) => fields.widen(object),
-            (Self::Null, value) => *self = Self::of(value),
-            _ => *self = Self::Mixed,
-        }
+            | (Self::Text, Value::String(_)) => return false,
+            (Self::List(kind), Value::Array(list)) => {
+                return list.iter().fold(false, |is_news, value| kind.widen(value) | is_news);
+            }
+            (Self::Struct(fields), Value::Object(object)) => return fields.widen(object),
+            (Self::Int, Value::Number(n)) if n.is_i64() => return false,
+            (Self::Int, Value::Number(n)) => Self::of_number(n),
+            (Self::Null, value) => Self::of(value),
+            _ => Self::Mixed,
+        };
+        *self = wider;
+        true
     }
 
     fn of(value: &Value) -> Self {
@@ -89,7 +97,9 @@ impl Kind {
             Value::String(_) => Self::Text,
             Value::Array(list) => {
                 let mut kind = Self::Null;
-                list.iter().for_each(|value| kind.widen(value));
+                for value in list {
+                    kind.widen(value);
+                }
                 Self::List(Box::new(kind))
             }
             Value::Object(object) => {
@@ -148,7 +158,11 @@ mod tests {
 
     fn check(values: &[Value], want: Kind) {
         let mut kind = Kind::Null;
-        values.iter().for_each(|value| kind.widen(value));
+        for value in values {
+            kind.widen(value);
+        }
+        let news = values.iter().any(|value| kind.widen(value));
+        assert!(!news, "what has been seen is no news: {values:?}");
         assert_eq!(kind.settled(), want, "{values:?}");
     }
 

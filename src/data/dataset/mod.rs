@@ -1,9 +1,10 @@
 //! The data set of a run: a folder that is a Hub repository, ready to push.
 //!
 //! Each leaf of the flow becomes a config of zstd Parquet shards, and a card is generated from what
-//! was really written. Rows are read twice, first for the kinds of their columns and then to be
-//! written, because a column's type must be known before its first page is; so memory does not
-//! grow with the data. It must not know recipes or steps: the caller says what the card tells.
+//! was really written. A column's type must be known before its first page is written, and memory
+//! must not grow with the data: so the first rows say what kinds there are, and should a later row
+//! disagree, all are read for their kinds and written anew. It must not know recipes or steps: the
+//! caller says what the card tells.
 
 mod card;
 mod kind;
@@ -14,7 +15,7 @@ mod tests;
 mod trl;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -50,7 +51,7 @@ pub type RowStream<'a> = Box<dyn Iterator<Item = Result<Columns>> + 'a>;
 pub struct Leaf<'a> {
     /// Its name: the config's, when there are several.
     pub name: String,
-    /// Begins the rows anew; called twice, and must give the same rows both times.
+    /// Begins the rows anew; called two to four times, and must give the same rows each time.
     pub rows: &'a dyn Fn() -> Result<RowStream<'a>>,
 }
 
@@ -106,40 +107,69 @@ fn write_sharded(
             [_] => ("default", "data"),
             _ => (leaf.name.as_str(), leaf.name.as_str()),
         };
-        configs.extend(write_leaf(&fresh, name, below, leaf, layout, shard_bytes_max)?);
+        let target = Target { name, below, place: fresh.join(below), shard_bytes_max };
+        configs.extend(write_leaf(&target, leaf, layout)?);
     }
     write_atomic(&fresh.join("README.md"), card::card(about, &configs, layout).as_bytes())?;
     swap(&fresh, folder)?;
     Ok(configs)
 }
 
-fn write_leaf(
-    folder: &Path,
-    name: &str,
-    below: &str,
-    leaf: &Leaf<'_>,
-    layout: Layout,
+/// Where and how one leaf is written.
+struct Target<'a> {
+    /// The config's name.
+    name: &'a str,
+    /// Its folder, below the data set's.
+    below: &'a str,
+    /// That folder.
+    place: PathBuf,
     shard_bytes_max: u64,
-) -> Result<Option<Config>> {
-    let laid_out = || -> Result<_> {
+}
+
+fn write_leaf(target: &Target<'_>, leaf: &Leaf<'_>, layout: Layout) -> Result<Option<Config>> {
+    let rows = || -> Result<_> {
         let rows = (leaf.rows)()?;
         Ok(rows.map(move |row| match layout {
             Layout::Trl => row.map(trl::layout),
             Layout::Distilabel => row,
         }))
     };
-    let mut fields = Fields::default();
-    for row in laid_out()? {
-        fields.widen(&row?);
+    let first = kinds(rows()?.take(N_BATCH_ROWS))?;
+    if !first.0.is_empty()
+        && let Some(config) = write_shards(target, rows()?, &first)?
+    {
+        return Ok(Some(config));
     }
-    if fields.0.is_empty() {
+    let all = kinds(rows()?)?;
+    if all.0.is_empty() {
         return Ok(None);
     }
-    let fields = fields.settled();
-    let place = folder.join(below);
-    create_folder(&place)?;
+    let config = write_shards(target, rows()?, &all)?;
+    Ok(Some(config.expect("the same rows hold the same kinds")))
+}
+
+/// The kinds of all columns of `rows`.
+fn kinds(rows: impl Iterator<Item = Result<Columns>>) -> Result<Fields> {
+    let mut fields = Fields::default();
+    for row in rows {
+        fields.widen(&row?);
+    }
+    Ok(fields)
+}
+
+/// Writes rows of these kinds; nothing when one of them is of another kind.
+fn write_shards(
+    target: &Target<'_>,
+    rows: impl Iterator<Item = Result<Columns>>,
+    kinds: &Fields,
+) -> Result<Option<Config>> {
+    let Target { name, below, place, shard_bytes_max } = target;
+    remove_folder(place)?;
+    create_folder(place)?;
+    let mut seen = kinds.clone();
+    let fields = kinds.clone().settled();
     let schema = table::schema(&fields);
-    let mut shards = Shards::new(&place, "train", schema.clone(), shard_bytes_max);
+    let mut shards = Shards::new(place, "train", schema.clone(), *shard_bytes_max);
     let (mut n_rows, mut n_bytes) = (0, 0);
     let mut put = |rows: &mut Vec<Columns>| {
         let batch = table::batch(&schema, &fields, rows);
@@ -149,26 +179,29 @@ fn write_leaf(
         rows.clear();
         shards.write(&batch, batch_bytes)
     };
-    let (mut rows, mut held) = (Vec::new(), 0);
-    for row in laid_out()? {
+    let (mut batch, mut held) = (Vec::new(), 0);
+    for row in rows {
         let row = row?;
+        if seen.widen(&row) {
+            return Ok(None);
+        }
         held += row.values().map(weight).sum::<usize>();
-        rows.push(row);
-        if rows.len() == N_BATCH_ROWS || held >= BATCH_BYTES {
-            put(&mut rows)?;
+        batch.push(row);
+        if batch.len() == N_BATCH_ROWS || held >= BATCH_BYTES {
+            put(&mut batch)?;
             held = 0;
         }
     }
-    if !rows.is_empty() {
-        put(&mut rows)?;
+    if !batch.is_empty() {
+        put(&mut batch)?;
     }
     let files = shards.finish()?;
     let mut file_bytes = 0;
     for file in &files {
         file_bytes += fs::metadata(file).map_err(|e| Error::disk("read", file, e))?.len();
     }
-    let (name, folder) = (name.to_owned(), below.to_owned());
-    Ok(Some(Config { name, folder, n_rows, n_shards: files.len(), n_bytes, file_bytes, fields }))
+    let (name, folder, n_shards) = ((*name).to_owned(), (*below).to_owned(), files.len());
+    Ok(Some(Config { name, folder, n_rows, n_shards, n_bytes, file_bytes, fields }))
 }
 
 /// About the bytes of a value.

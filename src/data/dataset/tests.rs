@@ -175,6 +175,31 @@ fn each_leaf_has_a_config_and_empty_ones_have_none() {
 }
 
 #[test]
+fn a_kind_that_turns_up_late_reaches_all_rows() {
+    let parent = tempfile::tempdir().unwrap();
+    let late = 2 * N_BATCH_ROWS + 7;
+    let row = |i: usize| match i {
+        i if i < late => json!({"a": i}),
+        i => json!({"a": i as f64 + 0.5, "b": "late"}),
+    };
+    let rows = || -> Result<RowStream<'_>> {
+        Ok(Box::new((0..late + 2).map(|i| Ok(row(i).as_object().unwrap().clone()))))
+    };
+    let leaves = [Leaf { name: "dpo".to_owned(), rows: &rows }];
+    let folder = parent.path().join("dataset");
+    let configs = write_sharded(&folder, &leaves, Layout::Distilabel, &about(), 9000).unwrap();
+    assert_eq!(configs[0].n_rows as usize, late + 2);
+    let files = files(&folder.join("data"));
+    assert_eq!(files.len(), configs[0].n_shards, "nothing is left of the first try");
+    let read: Vec<_> = files.into_iter().flat_map(read).map(Value::Object).collect();
+    let want = |i: usize| match i {
+        i if i < late => json!({"a": i as f64, "b": null}),
+        i => row(i),
+    };
+    assert_eq!(read, (0..late + 2).map(want).collect::<Vec<_>>());
+}
+
+#[test]
 fn the_card_tells_what_was_written() {
     let (parent, configs) = write_pairs(2, Layout::Trl, SHARD_BYTES_MAX);
     let card = fs::read_to_string(parent.path().join("dataset/README.md")).unwrap();

@@ -36,7 +36,7 @@ impl Scheduler {
             assert_eq!(self.cache.pool().n_refs(id), expected, "references to block {number}");
         }
         let n_promised = |s: &super::Sequence| s.promised.1 - s.promised.0;
-        let n_promises: usize = self.running.iter().map(n_promised).sum();
+        let n_promises: usize = self.running.iter().map(|sequence| n_promised(sequence)).sum();
         assert_eq!(self.cache.n_promises(), n_promises, "promises without a sequence");
     }
 

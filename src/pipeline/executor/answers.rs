@@ -16,7 +16,7 @@ use crate::pipeline::steps::{Dropped, Question, Source};
 use crate::pipeline::watch::Tokens;
 use crate::text::guides::AnswerTemplate;
 
-impl Executor<'_, '_> {
+impl Executor<'_, '_, '_> {
     /// Asks for those units of a row that are not on disk.
     pub(super) fn ask(&mut self, step: usize, live: Rc<Live>) -> Result<()> {
         let scopes = live.scopes_into(self.setting.graph, step);
@@ -66,7 +66,7 @@ impl Executor<'_, '_> {
         let setting = self.setting;
         let asking = setting.asking(step);
         let model = index_of(setting.recipe, asking.model());
-        let door = self.doors.get_mut(&model).expect("a step runs while its model is resident");
+        let door = self.doors.door(model, self.tally)?;
         let questions = {
             let count = |template: &AnswerTemplate| door.n_tokens_max(template);
             match asking.ask(&live.row.columns, ordinal, &count) {
@@ -114,16 +114,10 @@ impl Executor<'_, '_> {
 
     /// Runs one forward of every resident model that has something to do.
     pub(super) fn step_models(&mut self) -> Result<()> {
-        let busy: Vec<usize> = self
-            .doors
-            .iter()
-            .filter(|(_, door)| door.n_in_flight() > 0)
-            .map(|(model, _)| *model)
-            .collect();
+        let busy = self.doors.busy();
         assert!(!busy.is_empty(), "a row waits for an answer that no model owes");
         for model in busy {
-            let door = self.doors.get_mut(&model).expect("listed above");
-            for answer in door.step()? {
+            for answer in self.doors.door(model, self.tally)?.step()? {
                 self.tally.answered(model, tokens(&answer));
                 if let Some(unit) = self.waiting.take(answer) {
                     self.finish_unit(model, unit)?;
@@ -140,7 +134,7 @@ impl Executor<'_, '_> {
         let setting = self.setting;
         let (asking, name) = (setting.asking(step), setting.name(step));
         let answers: Vec<Answer> = unit.answers.into_iter().flatten().collect();
-        let source = Source { step: name, model: self.doors[&model].name(), noise: unit.noise };
+        let source = Source { step: name, model: self.doors.name(model), noise: unit.noise };
         match asking.read(&live.row.columns, &unit.questions, &answers, source) {
             Ok(made) => {
                 if let Some(note) = made.note {

@@ -10,12 +10,14 @@ mod asked;
 mod scopes;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use asked::Waiting;
 use scopes::{GroupScope, Live, RootScope, ScopeId, ScopeKind, Scopes};
 
+use super::doors::Doors;
 use super::feed::{Fed, Feed};
 use super::graph::Graph;
 use super::steps::{Asking, Branch, Dropped, Runner};
@@ -24,7 +26,6 @@ use super::tally::Tally;
 use crate::data::dropped::Dropped as DroppedLine;
 use crate::data::journal::{Entry, Origin};
 use crate::data::row::{Columns, Row, RowId};
-use crate::llm::Door;
 use crate::recipe::spec::Recipe;
 use crate::{Error, Result};
 
@@ -40,8 +41,6 @@ pub(crate) struct Setting<'a> {
     pub(crate) model_keys: Vec<&'a str>,
     /// `[steps]` whether this stage runs a step; those that it does not, later stages do.
     pub(crate) enabled: Vec<bool>,
-    /// Most roots on their way at a time.
-    pub(crate) n_roots_max: usize,
     /// Stops the run from outside.
     pub(crate) interrupt: &'a AtomicBool,
 }
@@ -54,13 +53,13 @@ pub(crate) struct Leaf {
     pub(crate) offset: u64,
 }
 
-/// A resident model.
-pub(crate) type Doors = BTreeMap<usize, Box<dyn Door>>;
+/// Fewest and most roots on their way at a time.
+const N_ROOTS: RangeInclusive<usize> = 64..=2048;
 
 /// The flow at work.
-pub(crate) struct Executor<'b, 't> {
+pub(crate) struct Executor<'b, 't, 'd> {
     setting: &'b Setting<'b>,
-    doors: &'b mut Doors,
+    doors: &'b mut Doors<'d>,
     store: &'b mut Store,
     tally: &'b mut Tally<'t>,
     scopes: Scopes,
@@ -85,10 +84,10 @@ impl Setting<'_> {
     }
 }
 
-impl<'b, 't> Executor<'b, 't> {
+impl<'b, 't, 'd> Executor<'b, 't, 'd> {
     pub(crate) fn new(
         setting: &'b Setting<'b>,
-        doors: &'b mut Doors,
+        doors: &'b mut Doors<'d>,
         store: &'b mut Store,
         tally: &'b mut Tally<'t>,
     ) -> Self {
@@ -130,7 +129,7 @@ impl<'b, 't> Executor<'b, 't> {
                 let resume = "run the same command again to go on".to_owned();
                 return Err(Error::Interrupted { resume });
             }
-            while more && self.n_roots_open < self.setting.n_roots_max {
+            while more && self.n_roots_open < self.window() {
                 more = self.take_in(feed)?;
             }
             while let Some(((step, ..), live)) = self.ready.pop_first() {
@@ -145,6 +144,12 @@ impl<'b, 't> Executor<'b, 't> {
                 return Ok(());
             }
         }
+    }
+
+    /// Roots on their way at a time: enough that every open model has twice what keeps it busy, and
+    /// few enough that memory does not grow with the data.
+    fn window(&self) -> usize {
+        (2 * self.doors.n_wanted()).clamp(*N_ROOTS.start(), *N_ROOTS.end())
     }
 
     /// Takes one root in; false when there are no more.

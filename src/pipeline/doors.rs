@@ -1,0 +1,121 @@
+//! The models of a stage, each opened when the first question for it comes.
+//!
+//! A run that finds all rows of a model on disk never reads its weights. It must not know rows:
+//! who asks, and what, is the executor's business.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::log::Log;
+use super::opener::{Opener, Opening};
+use super::plan::Plan;
+use super::tally::Tally;
+use super::watch::Event;
+use crate::Result;
+use crate::llm::Door;
+use crate::recipe::spec::Recipe;
+use crate::text::chat::Message;
+
+/// The models that may be resident now.
+pub(crate) struct Doors<'a> {
+    recipe: &'a Recipe,
+    opener: &'a mut dyn Opener,
+    log: Log,
+    /// Beginnings that all prompts of a step share, with the index of the step's model.
+    shared: Vec<(usize, Vec<Message>)>,
+    /// Bytes that each model of the stage may take.
+    shares: BTreeMap<usize, u64>,
+    open: BTreeMap<usize, Box<dyn Door>>,
+}
+
+impl<'a> Doors<'a> {
+    /// No model may be opened before [`Doors::change_stage`] names some.
+    pub(crate) fn new(
+        recipe: &'a Recipe,
+        opener: &'a mut dyn Opener,
+        log: Log,
+        shared: Vec<(usize, Vec<Message>)>,
+    ) -> Self {
+        let (shares, open) = (BTreeMap::new(), BTreeMap::new());
+        Self { recipe, opener, log, shared, shares, open }
+    }
+
+    /// What happened is written here.
+    pub(crate) fn log(&mut self) -> &mut Log {
+        &mut self.log
+    }
+
+    /// Closes what the stage of these models does not need, and lets those be opened.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(crate) fn change_stage(
+        &mut self,
+        wanted: &[usize],
+        plan: &Plan,
+        tally: &mut Tally<'_>,
+    ) -> Result<()> {
+        let resident: Vec<usize> = self.open.keys().copied().collect();
+        for model in resident.into_iter().filter(|model| !wanted.contains(model)) {
+            self.open.remove(&model);
+            let name = &self.recipe.models[model].0;
+            self.log.write("unloaded", json!({"model": name}))?;
+            tally.tell(&Event::Unloaded { model: name });
+        }
+        let bytes: u64 = wanted.iter().map(|model| plan.models[*model].bytes()).sum();
+        let spare = plan.budget_bytes.saturating_sub(bytes) / wanted.len().max(1) as u64;
+        let share = |model: &usize| (*model, plan.models[*model].bytes() + spare);
+        self.shares = wanted.iter().map(share).collect();
+        Ok(())
+    }
+
+    /// A model of this stage, opened if nobody has asked it yet.
+    ///
+    /// # Errors
+    /// When it cannot be loaded.
+    pub(crate) fn door(&mut self, model: usize, tally: &mut Tally<'_>) -> Result<&mut dyn Door> {
+        if !self.open.contains_key(&model) {
+            let door = self.open(model, tally)?;
+            self.open.insert(model, door);
+        }
+        Ok(&mut **self.open.get_mut(&model).expect("it was just opened"))
+    }
+
+    /// The name that rows of an open model carry.
+    pub(crate) fn name(&self, model: usize) -> &str {
+        self.open[&model].name()
+    }
+
+    /// The open models that owe an answer, in the recipe's order.
+    pub(crate) fn busy(&self) -> Vec<usize> {
+        let busy = self.open.iter().filter(|(_, door)| door.n_in_flight() > 0);
+        busy.map(|(model, _)| *model).collect()
+    }
+
+    /// Questions in flight that keep all open models busy.
+    pub(crate) fn n_wanted(&self) -> usize {
+        self.open.values().map(|door| door.n_wanted()).sum()
+    }
+
+    fn open(&mut self, model: usize, tally: &mut Tally<'_>) -> Result<Box<dyn Door>> {
+        let (name, spec) = &self.recipe.models[model];
+        let bytes = *self.shares.get(&model).expect("a step runs in the stage of its model");
+        tally.tell(&Event::Loading { model: name });
+        let started = Instant::now();
+        let mut door = self.opener.open(name, spec, bytes, &mut |opening| match opening {
+            Opening::Read { n_done, n_total } => {
+                tally.tell(&Event::Reading { model: name, n_done, n_total });
+            }
+            Opening::Note(text) => tally.tell(&Event::Note { text: &format!("{name}: {text}") }),
+        })?;
+        for (_, messages) in self.shared.iter().filter(|(asked, _)| *asked == model) {
+            door.pin(messages);
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        self.log.write("loaded", json!({"model": name, "seconds": seconds}))?;
+        tally.tell(&Event::Loaded { model: name });
+        Ok(door)
+    }
+}
