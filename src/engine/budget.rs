@@ -68,6 +68,13 @@ impl EngineLimits {
         Ok(limits)
     }
 
+    /// These limits with at most half of `n_rows` rows in a step, but no fewer than a decode of
+    /// every sequence takes; `None` when that is no less than now.
+    pub(super) fn narrowed(self, n_rows: usize) -> Option<Self> {
+        let half = (n_rows.min(self.n_step_tokens_max) / 2).max(self.n_sequences_max);
+        (half < self.n_step_tokens_max).then_some(Self { n_step_tokens_max: half, ..self })
+    }
+
     /// # Panics
     /// When the limits contradict each other.
     pub fn expect_sound(&self) {
@@ -101,6 +108,15 @@ mod tests {
     use super::*;
 
     const SHAPE: KvShape = KvShape { n_layers: 2, n_kv_heads: 2, head_dim: 8, dtype: DType::F32 };
+
+    #[test]
+    fn a_step_is_halved_down_to_its_decodes() {
+        let limits = EngineLimits::for_gpu(&SHAPE, 64, 1 << 20).unwrap();
+        let steps = |n_rows: usize| limits.narrowed(n_rows).map(|now| now.n_step_tokens_max);
+        assert_eq!([steps(8192), steps(3000), steps(10)], [Some(4096), Some(1500), Some(256)]);
+        let narrow = EngineLimits { n_step_tokens_max: 256, ..limits };
+        assert_eq!(narrow.narrowed(256), None);
+    }
 
     #[test]
     fn bytes_become_blocks() {

@@ -3,6 +3,8 @@
 //! A refusal concerns one request and costs one row; an error ends the run. Both name the two
 //! values that clash. Our own faults are assertions and are not here.
 
+use stillroom_kernels::fault;
+
 use super::request::{RequestId, TokenId};
 
 /// Why a request can never be answered.
@@ -82,6 +84,16 @@ pub enum EngineError {
     /// The device failed.
     #[error("the forward pass failed")]
     Device(#[from] candle_core::Error),
+}
+
+impl EngineError {
+    /// Whether the device had no memory for the step.
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::Device(error) => fault::is_out_of_memory(error),
+            Self::NotANumber { .. } | Self::NothingAllowed { .. } => false,
+        }
+    }
 }
 
 impl From<EngineError> for crate::Error {

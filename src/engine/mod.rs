@@ -21,6 +21,7 @@ mod stats;
 mod tally;
 
 use stillroom_kernels::paged::{Batch, KvPool};
+use stillroom_kernels::sample::Drawn;
 use stillroom_models::Model;
 
 pub use budget::EngineLimits;
@@ -81,22 +82,33 @@ impl<M: Model> Engine<M> {
         self.scheduler.cancel(id)
     }
 
-    /// Runs one forward and returns the sequences that it finished; none when idle.
+    /// Runs one forward and returns the sequences that it finished; none when idle. A step that
+    /// the device has no memory for is planned again with fewer rows, from then on.
     ///
     /// # Errors
     /// When the device fails or the logits are not numbers. The engine is then of no further use.
     pub fn step(&mut self) -> Result<Vec<Completion>, EngineError> {
-        if !self.scheduler.plan() {
-            return Ok(self.scheduler.commit([]));
-        }
-        self.scheduler.fill(&mut self.batch);
-        let logits = self.model.forward(&self.batch, &mut self.kv)?;
-        let drawn = sampling::draw(&logits, self.scheduler.scheduled())?;
+        let drawn = loop {
+            if !self.scheduler.plan() {
+                return Ok(self.scheduler.commit([]));
+            }
+            self.scheduler.fill(&mut self.batch);
+            match self.forward() {
+                Err(error) if error.is_out_of_memory() && self.scheduler.narrow() => {}
+                drawn => break drawn?,
+            }
+        };
         let finished = self.scheduler.commit(drawn);
         if cfg!(debug_assertions) {
             self.scheduler.check_integrity();
         }
         Ok(finished)
+    }
+
+    /// Runs the planned step and draws its tokens.
+    fn forward(&mut self) -> Result<Vec<Drawn>, EngineError> {
+        let logits = self.model.forward(&self.batch, &mut self.kv)?;
+        sampling::draw(&logits, self.scheduler.scheduled())
     }
 
     /// Requests submitted and not yet returned.

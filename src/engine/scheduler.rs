@@ -151,6 +151,16 @@ impl Scheduler {
         }
     }
 
+    /// Makes this step and all later ones smaller, after the planned one did not fit the device;
+    /// false when it cannot be smaller. The plan is void: `plan` again.
+    pub(super) fn narrow(&mut self) -> bool {
+        let n_rows: usize = self.scheduled().map(|sequence| sequence.n_scheduled).sum();
+        let narrowed = self.limits.narrowed(n_rows);
+        self.stats.n_narrowed += u64::from(narrowed.is_some());
+        self.limits = narrowed.unwrap_or(self.limits);
+        narrowed.is_some()
+    }
+
     /// The sequences of the planned step, oldest first.
     pub(super) fn scheduled(&self) -> impl Iterator<Item = &Sequence> + Clone {
         self.running.iter().map(|sequence| &**sequence).filter(|sequence| sequence.n_scheduled > 0)

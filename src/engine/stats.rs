@@ -21,6 +21,8 @@ pub struct Stats {
     pub n_preemptions: u64,
     /// Tokens whose keys and values had to be computed again after a preemption.
     pub n_recomputed_tokens: u64,
+    /// Times that a step was too large for the device and was made smaller.
+    pub n_narrowed: u64,
     /// Sequences that were finished.
     pub n_finished: u64,
     /// Tokens of their completions.

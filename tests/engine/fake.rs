@@ -17,11 +17,18 @@ pub(crate) struct Fake {
     slots: RefCell<Vec<Option<(u32, u32)>>>,
     /// A context that ends in this token gets NaN in its logits.
     poison: Option<u32>,
+    /// A step of more rows finds no memory.
+    n_rows_max: usize,
 }
 
 impl Fake {
     pub(crate) fn new(max_context: usize) -> Self {
-        Self { max_context, slots: RefCell::new(Vec::new()), poison: None }
+        let slots = RefCell::new(Vec::new());
+        Self { max_context, slots, poison: None, n_rows_max: usize::MAX }
+    }
+
+    pub(crate) fn cramped(max_context: usize, n_rows_max: usize) -> Self {
+        Self { n_rows_max, ..Self::new(max_context) }
     }
 
     pub(crate) fn poisoned(max_context: usize, token: u32) -> Self {
@@ -86,6 +93,11 @@ impl Model for Fake {
 
     fn forward(&self, batch: &Batch, _: &mut KvPool) -> Result<Tensor> {
         self.write(batch);
+        if batch.n_tokens() > self.n_rows_max {
+            // What a driver says, in the middle of a forward whose first layers are done.
+            let text = "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")";
+            return Err(candle_core::Error::Cuda(text.into()));
+        }
         let mut logits = Vec::new();
         let mut wanted = batch.sample_rows.iter().copied().peekable();
         for j in 0..batch.n_sequences() {

@@ -111,6 +111,27 @@ fn the_model_context_ends_a_sequence() {
 }
 
 #[test]
+fn a_step_without_memory_is_made_smaller_and_changes_no_answer() {
+    let run = |fake: Fake| {
+        let mut engine = Engine::new(fake, LIMITS).unwrap();
+        let mut dice = Dice::new(11);
+        for id in 0..9 {
+            engine.submit(question(id, dice.tokens(150)).request()).unwrap();
+        }
+        (drain(&mut engine), engine.stats().n_narrowed, engine.limits().n_step_tokens_max)
+    };
+    let (wanted, ..) = run(Fake::new(512));
+    let (done, n_narrowed, n_step_tokens_max) = run(Fake::cramped(512, 150));
+    assert_eq!(format!("{done:?}"), format!("{wanted:?}"));
+    assert_eq!((n_narrowed, n_step_tokens_max), (2, 128));
+
+    let mut engine = Engine::new(Fake::cramped(512, 5), LIMITS).unwrap();
+    engine.submit(question(0, vec![1; 40]).request()).unwrap();
+    let error = engine.step().unwrap_err();
+    assert!(matches!(error, EngineError::Device(_)), "sixteen decodes must have room: {error}");
+}
+
+#[test]
 fn logits_that_are_no_numbers_stop_the_engine() {
     let mut engine = Engine::new(Fake::poisoned(512, 7), LIMITS).unwrap();
     engine.submit(question(3, vec![1, 2, 3]).request()).unwrap();
