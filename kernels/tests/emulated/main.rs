@@ -12,6 +12,7 @@
 #[path = "../parity/close.rs"]
 #[allow(dead_code, reason = "the parity tests compare tensors, these do not")]
 mod close;
+mod dense;
 mod device;
 mod kv_write;
 #[path = "../parity/noise.rs"]
