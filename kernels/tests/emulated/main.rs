@@ -9,6 +9,7 @@
     reason = "clippy lets #[test] functions unwrap, but not the helpers that they share"
 )]
 
+mod attention;
 #[path = "../parity/close.rs"]
 #[allow(dead_code, reason = "the parity tests compare tensors, these do not")]
 mod close;
