@@ -16,6 +16,7 @@ mod close;
 mod dense;
 mod device;
 mod kv_write;
+mod moe;
 #[path = "../parity/noise.rs"]
 mod noise;
 #[path = "../parity/ragged.rs"]
