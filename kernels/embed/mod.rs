@@ -3,6 +3,8 @@
 //! The table is kept as stored, since a lookup touches few rows and widening those is cheap; or it
 //! is the output head's weight, where the two are tied. Must not know tokens' meaning.
 
+pub mod launch;
+
 use crate::linear::Weight;
 use crate::shape::Shapes;
 use candle_core::{DType, Result, Tensor};

@@ -9,6 +9,7 @@
 //! token its own), which makes the order of the writes irrelevant.
 
 mod cpu;
+pub mod launch;
 pub mod portable;
 pub mod reference;
 

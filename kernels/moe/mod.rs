@@ -11,6 +11,7 @@
 //! grouped product of our own will sit in `cuda.rs` and `kernel.cu`. Must not know layers.
 
 mod cpu;
+pub mod launch;
 pub mod portable;
 pub mod reference;
 mod route;

@@ -10,6 +10,7 @@
 //! the same op.
 
 mod cpu;
+pub mod launch;
 pub mod portable;
 pub mod reference;
 mod tile;

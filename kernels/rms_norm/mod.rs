@@ -5,6 +5,7 @@
 //! on that row alone. Must not know which layer it serves.
 
 mod cpu;
+pub mod launch;
 pub mod portable;
 pub mod reference;
 

@@ -4,6 +4,7 @@
 //! Must not know what the columns were multiplied with.
 
 mod cpu;
+pub mod launch;
 pub mod portable;
 pub mod reference;
 

@@ -25,11 +25,22 @@ impl Close {
         assert_eq!(found.dims(), dims, "{what}");
         let found = found.flatten_all().unwrap().to_dtype(DType::F32).unwrap();
         let found = found.to_vec1::<f32>().unwrap();
+        self.check(&found, wanted).unwrap_or_else(|gap| panic!("{what}: {gap}"));
+    }
+
+    /// Whether `found` comes near `wanted`; an error names the first element that does not.
+    pub(crate) fn check(self, found: &[f32], wanted: &[f32]) -> Result<(), String> {
+        assert_eq!(found.len(), wanted.len());
         let scale = wanted.iter().fold(0.0f32, |scale, x| scale.max(x.abs()));
-        for (at, (found, wanted)) in found.iter().zip(wanted).enumerate() {
-            let gap = (found - wanted).abs();
-            let allowed = self.absolute + self.relative * scale;
-            assert!(gap <= allowed, "{what}: {found} at {at}, wanted {wanted} within {allowed}");
+        let allowed = self.absolute + self.relative * scale;
+        // Not the other way round: a gap that is not a number is none that is allowed.
+        let is_near = |(found, wanted): (&f32, &f32)| (found - wanted).abs() <= allowed;
+        match found.iter().zip(wanted).position(|pair| !is_near(pair)) {
+            None => Ok(()),
+            Some(at) => {
+                let (found, wanted) = (found[at], wanted[at]);
+                Err(format!("{found} at {at}, wanted {wanted} within {allowed}"))
+            }
         }
     }
 }

@@ -15,5 +15,7 @@ mod close;
 mod dense;
 mod exact;
 mod kv_write;
+mod noise;
+mod ragged;
 mod rope;
 mod sample;

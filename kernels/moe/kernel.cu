@@ -1,0 +1,74 @@
+// A mixture of experts without a look at the routing from the host: choose, sort, multiply, join.
+//
+//   p = softmax(logits[t])   experts[t] = the k largest of p, best first, ties to the lower index
+//   weights[t] = p[experts[t]] / sum(p[experts[t]])
+//   places of expert i: all t * k + rank with experts[t, rank] = i, ascending, one expert behind
+//   the other in `order`, beginning at starts[i]; `found` is the inverse of `order`
+//   y[place] = x[row of place] W[expert]^T                                  (grouped product)
+//   out[t] = sum over rank of weights[t, rank] * y[found[t * k + rank]]     (best first)
+//
+// Four kernels, whose heads are in their files; `launch.rs` says how many blocks each has:
+//   moe_route_<type>, moe_sort      `route.cuh`
+//   moe_matmul_<type>_<rows>        `matmul.cuh`, tensor cores, tiles of 16 or 64 rows
+//   moe_matmul_plain_<type>         `matmul.cuh`, any type and shape
+//   moe_join_<type>                 below
+#include "matmul.cuh"
+#include "route.cuh"
+
+// Launch: a block for each token. A row's experts are added best first, in f32.
+template <class T>
+__device__ void moe_join(const T* __restrict__ y, const float* __restrict__ weights,
+                         const unsigned* __restrict__ found, T* __restrict__ out, unsigned top_k,
+                         unsigned h) {
+    const size_t token = blockIdx.x;
+    for (unsigned i = threadIdx.x; i < h; i += blockDim.x) {
+        float sum = 0;
+        for (unsigned rank = 0; rank < top_k; rank++) {
+            const size_t place = token * top_k + rank;
+            sum += weights[place] * to_f32(y[size_t(found[place]) * h + i]);
+        }
+        out[token * h + i] = from_f32<T>(sum);
+    }
+}
+
+#define KERNELS(suffix, T)                                                                       \
+    extern "C" __global__ void moe_route_##suffix(const T* logits, unsigned* experts,            \
+                                                  float* weights, unsigned t, unsigned e,        \
+                                                  unsigned top_k) {                              \
+        moe_route<T>(logits, experts, weights, t, e, top_k);                                     \
+    }                                                                                            \
+    ENTRY(moe_route_##suffix)                                                                    \
+    extern "C" __global__ void moe_matmul_plain_##suffix(                                        \
+        const T* x, const T* const* w, const unsigned* starts, const unsigned* order, T* y,      \
+        unsigned e, unsigned top_k, unsigned n, unsigned k) {                                    \
+        moe_matmul_plain<T>({x, w, starts, order, y, e, top_k, n, k});                           \
+    }                                                                                            \
+    ENTRY(moe_matmul_plain_##suffix)                                                             \
+    extern "C" __global__ void moe_join_##suffix(const T* y, const float* weights,               \
+                                                 const unsigned* found, T* out, unsigned top_k,  \
+                                                 unsigned h) {                                   \
+        moe_join<T>(y, weights, found, out, top_k, h);                                           \
+    }                                                                                            \
+    ENTRY(moe_join_##suffix)
+
+#define MATMUL(suffix, T, Tile)                                                                  \
+    extern "C" __global__ void __launch_bounds__(MATMUL_WARPS * WARP) moe_matmul_##suffix(       \
+        const T* x, const T* const* w, const unsigned* starts, const unsigned* order, T* y,      \
+        unsigned e, unsigned top_k, unsigned n, unsigned k) {                                    \
+        moe_matmul<T, Tile>({x, w, starts, order, y, e, top_k, n, k});                           \
+    }                                                                                            \
+    ENTRY(moe_matmul_##suffix)
+
+KERNELS(f32, float)
+KERNELS(f16, f16)
+KERNELS(bf16, bf16)
+MATMUL(f16_16, f16, SmallTile)
+MATMUL(bf16_16, bf16, SmallTile)
+MATMUL(f16_64, f16, LargeTile)
+MATMUL(bf16_64, bf16, LargeTile)
+
+extern "C" __global__ void moe_sort(const unsigned* experts, unsigned* starts, unsigned* order,
+                                    unsigned* found, unsigned n_places) {
+    sort_places(experts, starts, order, found, n_places);
+}
+ENTRY(moe_sort)
