@@ -1,6 +1,6 @@
 //! Tensor operations of the engine, one folder an op: contract and dispatch (`mod.rs`), plain
-//! reference (`reference.rs`), CPU path (`cpu.rs`), candle ops for any device (`portable.rs`).
-//! A CUDA path will sit beside them (`cuda.rs`, `kernel.cu`).
+//! reference (`reference.rs`), CPU path (`cpu.rs`), candle ops for any device (`portable.rs`),
+//! and on CUDA kernels of our own (`kernel.cu`; `launch.rs` plans what `cuda.rs` carries out).
 //!
 //! This crate knows tensors and memory layout. It must not know a model, a request, a text or a
 //! file, and reads no clock, no environment and no stdout.
@@ -20,7 +20,10 @@
 //! | `n` | blocks of a pool |
 //! | `v` | vocabulary size |
 
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod embed;
+pub mod fault;
 pub mod kv_write;
 pub mod launch;
 pub mod linear;
@@ -33,7 +36,10 @@ pub mod rope;
 pub mod sample;
 pub mod shape;
 pub mod silu_mul;
+pub mod switch;
 
+#[cfg(any(feature = "cuda", test))]
+mod arch;
 mod host;
 mod lanes;
 mod split;

@@ -58,20 +58,31 @@ impl Batch {
 
 /// A batch whose indices also lie on the model's device: what every op of a forward takes.
 ///
-/// CPU paths read the host vectors of `host`; the others read the tensors. All of it is uploaded
-/// once a forward and shared by its layers.
+/// CPU paths read the host vectors of `host`; the others read the tensors, all u32. They are
+/// uploaded once a forward, as parts of one buffer, and shared by its layers.
 #[derive(Debug)]
 pub struct BatchOn<'a> {
     /// The same indices in host memory.
     pub host: &'a Batch,
-    /// `[t]` u32 token ids.
+    /// `[t]` token ids.
     pub tokens: Tensor,
-    /// `[t]` u32 slots.
+    /// `[t]` positions.
+    pub positions: Tensor,
+    /// `[t]` slots.
     pub slots: Tensor,
-    /// `[s]` u32 rows whose logits are wanted.
+    /// `[b + 1]` first row of each sequence, then `t`.
+    pub starts: Tensor,
+    /// `[b]` tokens of each sequence.
+    pub contexts: Tensor,
+    /// `[b * table_width]` blocks of each sequence.
+    pub tables: Tensor,
+    /// `[s]` rows whose logits are wanted.
     pub sample_rows: Tensor,
     /// What portable attention gathers by; made by the first layer that asks.
     pub(crate) gather: OnceLock<Gather>,
+    /// What attention on CUDA is planned as, likewise.
+    #[cfg(feature = "cuda")]
+    pub(crate) planned: OnceLock<crate::paged_attention::cuda::Planned>,
 }
 
 impl Batch {
@@ -85,13 +96,35 @@ impl Batch {
     /// again.
     pub fn upload(&self, device: &Device) -> Result<BatchOn<'_>> {
         self.assert_consistent();
-        let upload = |indices: &[u32]| Tensor::from_slice(indices, indices.len(), device);
+        let parts = [
+            &self.tokens,
+            &self.positions,
+            &self.slots,
+            &self.starts,
+            &self.contexts,
+            &self.tables,
+            &self.sample_rows,
+        ];
+        let joined = parts.map(Vec::as_slice).concat();
+        let n_joined = joined.len();
+        let joined = Tensor::from_vec(joined, n_joined, device)?;
+        let mut start = 0;
+        let mut part = |host: &[u32]| {
+            start += host.len();
+            joined.narrow(0, start - host.len(), host.len())
+        };
         Ok(BatchOn {
             host: self,
-            tokens: upload(&self.tokens)?,
-            slots: upload(&self.slots)?,
-            sample_rows: upload(&self.sample_rows)?,
+            tokens: part(&self.tokens)?,
+            positions: part(&self.positions)?,
+            slots: part(&self.slots)?,
+            starts: part(&self.starts)?,
+            contexts: part(&self.contexts)?,
+            tables: part(&self.tables)?,
+            sample_rows: part(&self.sample_rows)?,
             gather: OnceLock::new(),
+            #[cfg(feature = "cuda")]
+            planned: OnceLock::new(),
         })
     }
 

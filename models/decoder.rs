@@ -11,7 +11,7 @@ use candle_core::{DType, Device, Result, Tensor, bail};
 use stillroom_kernels::embed::Embedding;
 use stillroom_kernels::kv_write::rope_kv_write;
 use stillroom_kernels::linear::{Linear, RowOrder};
-use stillroom_kernels::moe::{Expert, moe};
+use stillroom_kernels::moe::{Expert, Experts, moe};
 use stillroom_kernels::paged::{Batch, BatchOn, KvLayer, KvPool, KvShape};
 use stillroom_kernels::paged_attention::{Attend, paged_attention};
 use stillroom_kernels::rms_norm::{add_rms_norm, rms_norm};
@@ -57,7 +57,7 @@ enum Mlp {
     Moe {
         /// `[e, h]`.
         router: Linear,
-        experts: Vec<Expert>,
+        experts: Experts,
         n_per_token: usize,
     },
 }

@@ -3,11 +3,19 @@
 //! The table is kept as stored, since a lookup touches few rows and widening those is cheap; or it
 //! is the output head's weight, where the two are tied. Must not know tokens' meaning.
 
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod launch;
+pub mod portable;
+
+// Without the feature no tensor lies on such a device, and the name serves the dispatch alone.
+#[cfg(not(feature = "cuda"))]
+use portable as cuda;
 
 use crate::linear::Weight;
 use crate::shape::Shapes;
-use candle_core::{DType, Result, Tensor};
+use crate::switch;
+use candle_core::{DType, Device, Result, Tensor};
 use std::sync::Arc;
 
 /// Where the rows come from.
@@ -39,5 +47,8 @@ pub(crate) fn gather(table: &Tensor, tokens: &Tensor) -> Result<Tensor> {
     shapes.expect("table", table, ["v", "h"])?;
     shapes.expect("tokens", tokens, ["t"])?;
     shapes.expect_dtype("tokens", tokens, &[DType::U32])?;
-    table.index_select(tokens, 0)
+    match table.device() {
+        Device::Cuda(_) if switch::is_on("embed") => cuda::gather(table, tokens),
+        Device::Cpu | Device::Cuda(_) | Device::Metal(_) => portable::gather(table, tokens),
+    }
 }

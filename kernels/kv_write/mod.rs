@@ -9,15 +9,22 @@
 //! token its own), which makes the order of the writes irrelevant.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod launch;
 pub mod portable;
 pub mod reference;
 
-use candle_core::{DType, Result, Tensor, bail};
+// Without the feature no tensor lies on such a device, and the name serves the dispatch alone.
+#[cfg(not(feature = "cuda"))]
+use portable as cuda;
+
+use candle_core::{DType, Device, Result, Tensor, bail};
 
 use crate::paged::{BLOCK, BatchOn, KvLayer};
 use crate::rope::Rotation;
 use crate::shape::Shapes;
+use crate::switch;
 
 const FLOATS: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 
@@ -32,10 +39,10 @@ pub fn kv_write(k: &Tensor, v: &Tensor, batch: &BatchOn<'_>, layer: &mut KvLayer
     shapes.expect("v", v, ["t", "hkv", "d"])?;
     shapes.expect_dtype("k", k, &FLOATS)?;
     shapes.expect_dtype("v", v, &[k.dtype()])?;
-    if runs_on_cpu(k, layer) {
-        cpu::kv_write(k, v, batch, layer)
-    } else {
-        portable::kv_write(k, v, batch, layer)
+    match k.device() {
+        Device::Cpu if are_f32(k, layer) => cpu::kv_write(k, v, batch, layer),
+        Device::Cuda(_) if switch::is_on("kv_write") => cuda::kv_write(k, v, batch, layer),
+        Device::Cpu | Device::Cuda(_) | Device::Metal(_) => portable::kv_write(k, v, batch, layer),
     }
 }
 
@@ -62,15 +69,19 @@ pub fn rope_kv_write(
              and d = {d}, as in the pool"
         )
     }
-    if runs_on_cpu(qkv, layer) {
-        cpu::rope_kv_write(qkv, rotation, batch, layer)
-    } else {
-        portable::rope_kv_write(qkv, rotation, batch, layer)
+    match qkv.device() {
+        Device::Cpu if are_f32(qkv, layer) => cpu::rope_kv_write(qkv, rotation, batch, layer),
+        Device::Cuda(_) if switch::is_on("kv_write") => {
+            cuda::rope_kv_write(qkv, rotation, batch, layer)
+        }
+        Device::Cpu | Device::Cuda(_) | Device::Metal(_) => {
+            portable::rope_kv_write(qkv, rotation, batch, layer)
+        }
     }
 }
 
-fn runs_on_cpu(source: &Tensor, layer: &KvLayer) -> bool {
-    source.device().is_cpu() && [source.dtype(), layer.k.dtype()] == [DType::F32; 2]
+fn are_f32(source: &Tensor, layer: &KvLayer) -> bool {
+    [source.dtype(), layer.k.dtype()] == [DType::F32; 2]
 }
 
 /// Checks the pool and the batch's slots; returns `[hkv, d]`.

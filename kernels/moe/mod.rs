@@ -7,19 +7,31 @@
 //! ```
 //!
 //! On CPU (`cpu.rs`) rows are sorted by expert and each expert multiplies its own rows once. The
-//! portable path never brings the routing to the host, at the price told in `portable.rs`; a
-//! grouped product of our own will sit in `cuda.rs` and `kernel.cu`. Must not know layers.
+//! portable path never brings the routing to the host, at the price told in `portable.rs`; on CUDA
+//! kernels of our own sort rows and multiply each by its expert (`cuda.rs`, `kernel.cu`). Must not
+//! know layers.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod launch;
 pub mod portable;
 pub mod reference;
 mod route;
 
+// Without the feature no tensor lies on such a device, and the name serves the dispatch alone.
+#[cfg(not(feature = "cuda"))]
+use portable as cuda;
+
 pub use route::{Routing, route};
+
+use std::ops::Deref;
+#[cfg(feature = "cuda")]
+use std::sync::OnceLock;
 
 use crate::linear::Linear;
 use crate::shape::Shapes;
+use crate::switch;
 use candle_core::{DType, Device, Result, Tensor, bail};
 
 /// One expert: an MLP `h -> i -> h`.
@@ -29,6 +41,33 @@ pub struct Expert {
     pub gate_up: Linear,
     /// `[h, i]`.
     pub down: Linear,
+}
+
+/// The experts of one layer, and what CUDA's kernels find them by.
+#[derive(Debug, Clone)]
+pub struct Experts {
+    experts: Vec<Expert>,
+    /// Made at the first call.
+    #[cfg(feature = "cuda")]
+    matrices: OnceLock<cuda::Matrices>,
+}
+
+impl FromIterator<Expert> for Experts {
+    fn from_iter<I: IntoIterator<Item = Expert>>(experts: I) -> Self {
+        Self {
+            experts: experts.into_iter().collect(),
+            #[cfg(feature = "cuda")]
+            matrices: OnceLock::new(),
+        }
+    }
+}
+
+impl Deref for Experts {
+    type Target = [Expert];
+
+    fn deref(&self) -> &[Expert] {
+        &self.experts
+    }
 }
 
 impl Expert {
@@ -42,7 +81,7 @@ impl Expert {
 ///
 /// # Errors
 /// When the shapes clash or `top_k` is not within `1..=e`.
-pub fn moe(x: &Tensor, logits: &Tensor, experts: &[Expert], top_k: usize) -> Result<Tensor> {
+pub fn moe(x: &Tensor, logits: &Tensor, experts: &Experts, top_k: usize) -> Result<Tensor> {
     let mut shapes = Shapes::of("moe");
     shapes.bind("e", experts.len(), "the experts")?;
     shapes.expect("x", x, ["t", "h"])?;
@@ -55,6 +94,7 @@ pub fn moe(x: &Tensor, logits: &Tensor, experts: &[Expert], top_k: usize) -> Res
             shapes.expect_dtype("x", x, &[DType::F32])?;
             cpu::moe(x, logits, experts, top_k)
         }
+        Device::Cuda(_) if switch::is_on("moe") => cuda::moe(x, logits, experts, top_k),
         Device::Cuda(_) | Device::Metal(_) => portable::moe(x, logits, experts, top_k),
     }
 }

@@ -10,15 +10,22 @@
 //! the same op.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+pub(crate) mod cuda;
 pub mod launch;
 pub mod portable;
 pub mod reference;
 mod tile;
 
-use candle_core::{DType, Result, Tensor, bail};
+// Without the feature no tensor lies on such a device, and the name serves the dispatch alone.
+#[cfg(not(feature = "cuda"))]
+use portable as cuda;
+
+use candle_core::{DType, Device, Result, Tensor, bail};
 
 use crate::paged::{BLOCK, BatchOn, KvLayer};
 use crate::shape::Shapes;
+use crate::switch;
 
 const FLOATS: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 
@@ -63,10 +70,15 @@ pub fn paged_attention(
             bail!("paged_attention: sequence {j} has block {block}, the pool has {n}")
         }
     }
-    if q.device().is_cpu() && [q.dtype(), layer.k.dtype()] == [DType::F32; 2] {
-        cpu::paged_attention(q, layer, batch, attend)
-    } else {
-        portable::paged_attention(q, layer, batch, attend)
+    let are_f32 = [q.dtype(), layer.k.dtype()] == [DType::F32; 2];
+    match q.device() {
+        Device::Cpu if are_f32 => cpu::paged_attention(q, layer, batch, attend),
+        Device::Cuda(_) if switch::is_on("paged_attention") => {
+            cuda::paged_attention(q, layer, batch, attend)
+        }
+        Device::Cpu | Device::Cuda(_) | Device::Metal(_) => {
+            portable::paged_attention(q, layer, batch, attend)
+        }
     }
 }
 

@@ -5,11 +5,18 @@
 //! on that row alone. Must not know which layer it serves.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod launch;
 pub mod portable;
 pub mod reference;
 
+// Without the feature no tensor lies on such a device, and the name serves the dispatch alone.
+#[cfg(not(feature = "cuda"))]
+use portable as cuda;
+
 use crate::shape::Shapes;
+use crate::switch;
 use candle_core::{Device, Result, Tensor};
 
 /// `x [t, h]`, `w [h]` to `[t, h]`; `eps` is added to the mean square.
@@ -23,6 +30,7 @@ pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f32) -> Result<Tensor> {
     shapes.expect("w", w, ["h"])?;
     match x.device() {
         Device::Cpu => cpu::rms_norm(x, w, eps),
+        Device::Cuda(_) if switch::is_on("rms_norm") => cuda::rms_norm(x, w, eps),
         Device::Cuda(_) | Device::Metal(_) => portable::rms_norm(x, w, eps),
     }
 }
@@ -43,6 +51,7 @@ pub fn add_rms_norm(
     shapes.expect("w", w, ["h"])?;
     match x.device() {
         Device::Cpu => cpu::add_rms_norm(x, residual, w, eps),
+        Device::Cuda(_) if switch::is_on("rms_norm") => cuda::add_rms_norm(x, residual, w, eps),
         Device::Cuda(_) | Device::Metal(_) => portable::add_rms_norm(x, residual, w, eps),
     }
 }

@@ -1,9 +1,10 @@
 //! Rotary position embedding (Su et al. 2021), half-split as in Hugging Face checkpoints.
 //!
 //! Element `i` of a head is paired with element `i + d/2` and the pair is turned by the angle
-//! `position * inv_freq[i]`. The angles of a batch are computed once per forward on the host, from
-//! the positions in it, and every layer reads them: a table up to 131,072 positions would hold
-//! 67 MB for a 128-wide head, while a batch needs `t * d` numbers.
+//! `position * inv_freq[i]`. The angles of a batch are made once per forward, and every layer reads
+//! them. On the CPU they are computed from the positions in the batch: a table up to 131,072
+//! positions would hold 67 MB for a 128-wide head, while a batch needs `t * d` numbers. A device
+//! keeps that table and picks rows, since what it waits for is the host.
 //!
 //! Frequencies and angles are f32 whatever the model's type, because bf16 counts exactly only up
 //! to 256, and because checkpoints were trained against f32 angles: the product of an f32 position
@@ -12,6 +13,8 @@
 mod cpu;
 pub mod portable;
 pub mod reference;
+
+use std::sync::{Arc, OnceLock};
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 
@@ -48,6 +51,8 @@ pub struct RopeTable {
     /// `[d / 2]` radians per position.
     inv_freq: Vec<f32>,
     n_positions_max: usize,
+    /// Cosines and sines of all positions, where a device keeps them.
+    on_device: Arc<OnceLock<Rotation>>,
 }
 
 /// The rotation of one batch's rows, shared by its layers.
@@ -82,7 +87,7 @@ impl RopeTable {
             1.0 / f64::from(theta).powf(f64::from(exponent)) as f32
         });
         let inv_freq = scaling.apply(inv_freq.collect())?;
-        Ok(Self { inv_freq, n_positions_max })
+        Ok(Self { inv_freq, n_positions_max, on_device: Arc::default() })
     }
 
     /// Size of the heads that this table rotates, `d`.
@@ -104,6 +109,26 @@ impl RopeTable {
         if let Some(row) = positions.iter().position(|&position| position as usize >= limit) {
             bail!("rope: row {row} has position {}, the model has {limit}", positions[row])
         }
+        if device.is_cpu() {
+            return self.compute(positions, device);
+        }
+        let all = match self.on_device.get() {
+            Some(all) if all.cos.device().same_device(device) => all,
+            Some(_) => return self.compute(positions, device),
+            None => {
+                let positions = (0..).take(limit).collect::<Vec<u32>>();
+                let all = self.compute(&positions, device)?;
+                self.on_device.get_or_init(|| all)
+            }
+        };
+        let positions = Tensor::from_slice(positions, positions.len(), device)?;
+        Ok(Rotation {
+            cos: all.cos.index_select(&positions, 0)?,
+            sin: all.sin.index_select(&positions, 0)?,
+        })
+    }
+
+    fn compute(&self, positions: &[u32], device: &Device) -> Result<Rotation> {
         let (cos, sin) = cpu::cos_sin(positions, &self.inv_freq);
         let dims = (positions.len(), self.inv_freq.len());
         Ok(Rotation {

@@ -4,11 +4,18 @@
 //! Must not know what the columns were multiplied with.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod launch;
 pub mod portable;
 pub mod reference;
 
+// Without the feature no tensor lies on such a device, and the name serves the dispatch alone.
+#[cfg(not(feature = "cuda"))]
+use portable as cuda;
+
 use crate::shape::Shapes;
+use crate::switch;
 use candle_core::{Device, Result, Tensor, bail};
 
 /// `gate_up [t, 2i]`, the gate in the first `i` columns, to `[t, i]` of the same type.
@@ -23,6 +30,7 @@ pub fn silu_mul(gate_up: &Tensor) -> Result<Tensor> {
     }
     match gate_up.device() {
         Device::Cpu => cpu::silu_mul(gate_up),
+        Device::Cuda(_) if switch::is_on("silu_mul") => cuda::silu_mul(gate_up),
         Device::Cuda(_) | Device::Metal(_) => portable::silu_mul(gate_up),
     }
 }

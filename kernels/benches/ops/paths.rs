@@ -128,7 +128,7 @@ pub(crate) fn moe(t: usize, h: usize, i: usize) -> Result<Vec<Path>> {
         };
         let experts = (0..e)
             .map(|_| Ok(Expert { gate_up: product(2 * i, h)?, down: product(h, i)? }))
-            .collect::<Result<Vec<_>>>()?;
+            .collect::<Result<moe::Experts>>()?;
         let (x, logits) = (x.clone(), logits.clone());
         paths.push(Path {
             name: format!("moe {format}"),

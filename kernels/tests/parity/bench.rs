@@ -54,7 +54,7 @@ macro_rules! devices {
             #[cfg(feature = "cuda")]
             #[test]
             fn cuda() {
-                match candle_core::Device::new_cuda_with_stream(0) {
+                match stillroom_kernels::cuda::open(0) {
                     Ok(device) => $body(&Path::fast(device)),
                     Err(error) => eprintln!("no CUDA device here: {error}"),
                 }

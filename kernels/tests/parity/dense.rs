@@ -123,42 +123,49 @@ devices!(silu_mul_matches_the_reference, |path: &Path| {
 });
 
 struct Experts {
-    held: Vec<Expert>,
+    held: moe::Experts,
     plain: Vec<moe::reference::PlainExpert>,
 }
 
-fn experts(path: &Path, noise: &mut Noise, (e, h, i): (usize, usize, usize)) -> Experts {
+fn experts(
+    path: &Path,
+    noise: &mut Noise,
+    (e, h, i): (usize, usize, usize),
+    dtype: DType,
+) -> Experts {
     let (mut held, mut plain) = (Vec::new(), Vec::new());
     for _ in 0..e {
         let scale = 1.0 / (h as f32).sqrt();
         let mut matrix = |n: usize, k: usize| {
             let smooth: Vec<f32> = noise.spiky(n * k).iter().map(|x| x * scale).collect();
-            path.put(&smooth, &[n, k], DType::F32)
+            path.put(&smooth, &[n, k], dtype)
         };
         let (gate_up, down) = (matrix(2 * i, h), matrix(h, i));
         held.push(Expert { gate_up: linear(path, &gate_up.0), down: linear(path, &down.0) });
         plain.push(moe::reference::PlainExpert { gate_up: gate_up.1, down: down.1 });
     }
-    Experts { held, plain }
+    Experts { held: held.into_iter().collect(), plain }
 }
 
 devices!(moe_matches_the_reference, |path: &Path| {
     let mut noise = Noise::new(15);
-    for (t, h, i, e, top_k) in
-        [(1, 32, 64, 8, 2), (7, 16, 8, 4, 1), (40, 64, 48, 8, 2), (3, 8, 8, 3, 3)]
-    {
-        let experts = experts(path, &mut noise, (e, h, i));
-        let (x, x_rounded) = path.put(&noise.spiky(t * h), &[t, h], DType::F32);
-        // Rounded to halves, so that some rows have ties at the border of the top k.
-        let mut logits = noise.spiky(t * e);
-        logits.iter_mut().for_each(|logit| *logit = (*logit * 2.0).round() / 2.0);
-        let (on, logits) = path.put(&logits, &[t, e], DType::F32);
-        let found = match path.portable {
-            true => moe::portable::moe(&x, &on, &experts.held, top_k),
-            false => moe::moe(&x, &on, &experts.held, top_k),
-        };
-        let wanted = moe::reference::moe(&x_rounded, &logits, h, &experts.plain, top_k);
-        Close::of(DType::F32).assert(&format!("{t} of {e}"), &found.unwrap(), &[t, h], &wanted);
+    let shapes = [(1, 32, 64, 8, 2), (7, 16, 8, 4, 1), (40, 64, 48, 8, 2), (3, 8, 8, 3, 3)];
+    for (t, h, i, e, top_k) in shapes.into_iter().chain([(150, 64, 96, 4, 2)]) {
+        for &dtype in dtypes(path) {
+            let experts = experts(path, &mut noise, (e, h, i), dtype);
+            let (x, x_rounded) = path.put(&noise.spiky(t * h), &[t, h], dtype);
+            // Rounded to halves, so that some rows have ties at the border of the top k.
+            let mut logits = noise.spiky(t * e);
+            logits.iter_mut().for_each(|logit| *logit = (*logit * 2.0).round() / 2.0);
+            let (on, logits) = path.put(&logits, &[t, e], dtype);
+            let found = match path.portable {
+                true => moe::portable::moe(&x, &on, &experts.held, top_k),
+                false => moe::moe(&x, &on, &experts.held, top_k),
+            };
+            let wanted = moe::reference::moe(&x_rounded, &logits, h, &experts.plain, top_k);
+            let what = format!("{t} rows, {top_k} of {e} in {dtype:?}");
+            Close::of(dtype).assert(&what, &found.unwrap(), &[t, h], &wanted);
+        }
     }
 });
 
@@ -173,7 +180,7 @@ fn a_token_has_the_same_bits_in_any_crowd_of_experts() {
             let weight = Weight::from_tensor(&w, format, &Device::Cpu).unwrap();
             Linear::new(Arc::new(weight), RowOrder::Fixed)
         };
-        let experts: Vec<Expert> =
+        let experts: moe::Experts =
             (0..e).map(|_| Expert { gate_up: random(2 * i, h), down: random(h, i) }).collect();
         let x = Tensor::from_vec(noise.spiky(t * h), (t, h), &Device::Cpu).unwrap();
         let logits = Tensor::from_vec(noise.spiky(t * e), (t, e), &Device::Cpu).unwrap();
