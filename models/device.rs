@@ -35,34 +35,108 @@ pub fn device_name(device: &Device) -> String {
     }
 }
 
-/// Bytes that are free on a device with memory of its own; `None` for the others.
+/// Bytes that are free on a device with memory of its own, what it keeps in reserve among them;
+/// `None` for the others.
 pub fn free_bytes(device: &Device) -> Option<u64> {
     match device {
         Device::Cpu | Device::Metal(_) => None,
-        Device::Cuda(device) => free_on(device),
+        Device::Cuda(device) => memory::free_bytes(device),
+    }
+}
+
+/// Bytes that `run` takes at its peak beside what lives when it starts; `None`, with nothing run,
+/// where that cannot be asked. What `prepare` makes does not count.
+///
+/// # Errors
+/// When either fails.
+pub(crate) fn peak_bytes<T, U>(
+    device: &Device,
+    prepare: impl FnOnce() -> candle_core::Result<T>,
+    run: impl FnOnce(T) -> candle_core::Result<U>,
+) -> candle_core::Result<Option<u64>> {
+    let Device::Cuda(cuda) = device else { return Ok(None) };
+    let prepared = prepare()?;
+    device.synchronize()?;
+    let Some(before) = memory::start_peak(cuda) else { return Ok(None) };
+    let made = run(prepared)?;
+    device.synchronize()?;
+    drop(made);
+    Ok(memory::peak(cuda).map(|peak| peak.saturating_sub(before)))
+}
+
+/// Questions that only a driver can answer.
+#[cfg(feature = "cuda")]
+mod memory {
+    use candle_core::CudaDevice;
+    use stillroom_kernels::cuda;
+
+    pub(super) fn free_bytes(device: &CudaDevice) -> Option<u64> {
+        cuda::free_bytes(device).ok()
+    }
+
+    /// Bytes in use now, from where the peak begins anew.
+    pub(super) fn start_peak(device: &CudaDevice) -> Option<u64> {
+        cuda::reset_peak(device).ok()?;
+        Some(cuda::pool_use(device).ok()?.now)
+    }
+
+    pub(super) fn peak(device: &CudaDevice) -> Option<u64> {
+        Some(cuda::pool_use(device).ok()?.peak)
+    }
+}
+
+/// Without the feature there is no such device to ask.
+#[cfg(not(feature = "cuda"))]
+mod memory {
+    use candle_core::CudaDevice;
+
+    pub(super) fn free_bytes(_: &CudaDevice) -> Option<u64> {
+        None
+    }
+
+    pub(super) fn start_peak(_: &CudaDevice) -> Option<u64> {
+        None
+    }
+
+    pub(super) fn peak(_: &CudaDevice) -> Option<u64> {
+        None
     }
 }
 
 #[cfg(feature = "cuda")]
-fn free_on(device: &candle_core::CudaDevice) -> Option<u64> {
-    device.cuda_stream().context().bind_to_thread().ok()?;
-    let (free, _total) = candle_core::cuda::cudarc::driver::result::mem_get_info().ok()?;
-    Some(free as u64)
-}
-
-#[cfg(not(feature = "cuda"))]
-fn free_on(_: &candle_core::CudaDevice) -> Option<u64> {
-    None
-}
-
-#[cfg(feature = "cuda")]
 fn cuda(name: &str, ordinal: usize) -> Result<Device> {
-    Device::new_cuda_with_stream(ordinal).map_err(|error| fault(name, &error.to_string()))
+    stillroom_kernels::cuda::open(ordinal).map_err(|error| fault(name, &plain(&error.to_string())))
 }
 
 #[cfg(not(feature = "cuda"))]
 fn cuda(name: &str, _: usize) -> Result<Device> {
     Err(fault(name, "not built in; build with `cargo build --release --features cuda`"))
+}
+
+/// An error of CUDA in words that say what to do; others as they are.
+#[cfg(any(feature = "cuda", test))]
+fn plain(error: &str) -> String {
+    let known = [
+        (
+            "CUDA_ERROR_STUB_LIBRARY",
+            "NVIDIA's driver is missing: libcuda.so.1 cannot be opened (where it lies in a folder \
+             of its own, add that to LD_LIBRARY_PATH)",
+        ),
+        ("CUDA_ERROR_NO_DEVICE", "the driver sees no card"),
+        ("CUDA_ERROR_INVALID_DEVICE", "there is no card of this number"),
+        (
+            "CUBLAS_STATUS_NOT_INITIALIZED",
+            "libcublas.so.13 and libcublasLt.so.13 of CUDA 13 are missing or do not fit the \
+             driver; add their folder to LD_LIBRARY_PATH",
+        ),
+        (
+            "CURAND_STATUS_INITIALIZATION_FAILED",
+            "libcurand.so.10 of CUDA 13 is missing or does not fit the driver; add its folder to \
+             LD_LIBRARY_PATH",
+        ),
+    ];
+    let found = known.into_iter().find(|(code, _)| error.contains(code));
+    found.map_or_else(|| error.to_owned(), |(code, text)| format!("{text} ({code})"))
 }
 
 #[cfg(feature = "metal")]
@@ -92,6 +166,14 @@ mod tests {
             let error = device(word).unwrap_err().to_string();
             assert!(error.contains("auto, cpu, cuda:N and metal"), "{word}: {error}");
         }
+    }
+
+    #[test]
+    fn errors_of_cuda_say_what_is_missing() {
+        let error = plain("DriverError(CUDA_ERROR_STUB_LIBRARY, \"..\")\n  0: a backtrace");
+        assert!(error.starts_with("NVIDIA's driver is missing: libcuda.so.1"), "{error}");
+        assert!(plain("CublasError(CUBLAS_STATUS_NOT_INITIALIZED)").contains("libcublas.so.13"));
+        assert_eq!(plain("something else"), "something else");
     }
 
     #[cfg(not(feature = "cuda"))]

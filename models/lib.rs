@@ -9,6 +9,7 @@ pub mod error;
 pub mod stored;
 pub mod tiny;
 
+mod ahead;
 mod card;
 mod copy;
 mod decoder;
@@ -18,10 +19,12 @@ mod layout;
 mod load;
 mod place;
 mod weights;
+mod workspace;
 
 use candle_core::{Result, Tensor};
 use stillroom_kernels::paged::{Batch, KvPool, KvShape};
 
+pub use ahead::ReadAhead;
 pub use card::{Card, inspect};
 pub use config::ModelConfig;
 pub use copy::CopyCache;
@@ -32,6 +35,7 @@ pub use key::ModelKey;
 pub use load::{Estimate, LoadOptions, Loaded, estimate, load};
 pub use place::Progress;
 pub use stillroom_kernels::linear::Quant;
+pub use workspace::workspace_bytes;
 
 /// A decoder that turns one ragged batch into logits. It does not know prefill from decode.
 ///

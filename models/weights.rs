@@ -75,8 +75,8 @@ impl Checkpoint {
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let mut checkpoint =
             Self { folder: folder.to_owned(), shards: Vec::new(), tensors: HashMap::new() };
-        for name in shard_names(folder)? {
-            checkpoint.add(&folder.join(name))?;
+        for path in shard_paths(folder)? {
+            checkpoint.add(&path)?;
         }
         Ok(checkpoint)
     }
@@ -144,6 +144,14 @@ impl Checkpoint {
         self.shards.push(shard);
         Ok(())
     }
+}
+
+/// The files that hold the weights, in the order in which they are loaded.
+///
+/// # Errors
+/// When there are none, or one is missing.
+pub(crate) fn shard_paths(folder: &Path) -> Result<Vec<PathBuf>> {
+    Ok(shard_names(folder)?.iter().map(|name| folder.join(name)).collect())
 }
 
 /// Names of the files that hold the weights, sorted.

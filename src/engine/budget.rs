@@ -70,7 +70,7 @@ impl EngineLimits {
 
     /// These limits with at most half of `n_rows` rows in a step, but no fewer than a decode of
     /// every sequence takes; `None` when that is no less than now.
-    pub(super) fn narrowed(self, n_rows: usize) -> Option<Self> {
+    pub fn narrowed(self, n_rows: usize) -> Option<Self> {
         let half = (n_rows.min(self.n_step_tokens_max) / 2).max(self.n_sequences_max);
         (half < self.n_step_tokens_max).then_some(Self { n_step_tokens_max: half, ..self })
     }

@@ -7,10 +7,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use stillroom_models::{self as models, LoadOptions, Model, ModelConfig, ModelKey, Progress};
+use candle_core::DType;
+use stillroom_kernels::fault;
+use stillroom_models::{
+    self as models, LoadOptions, Model, ModelConfig, ModelKey, Progress, ReadAhead,
+};
 
+use super::fit;
 use super::local::{Llm, Voice};
-use crate::engine::EngineLimits;
 use crate::text::chat::Chat;
 use crate::text::chat::template::fixed_time;
 use crate::text::tokenizer::{TokenId, Tokenizer};
@@ -102,14 +106,21 @@ impl ModelFolder {
     /// When a shard or a tensor is missing, misshapen or damaged.
     pub fn needs(&self, options: &LoadOptions) -> Result<Needs> {
         let estimate = models::estimate(&self.path, options).map_err(environment)?;
-        let (n_sequences, n_tokens) = N_USEFUL;
-        let n_tokens = n_sequences * n_tokens.min(self.config.max_context);
-        let kv_bytes_min = n_tokens * self.config.kv_bytes_per_token(estimate.kv_dtype);
         Ok(Needs {
             weight_bytes: estimate.weight_bytes as u64,
-            kv_bytes_min: kv_bytes_min as u64,
+            kv_bytes_min: self.kv_bytes_min(estimate.kv_dtype) as u64,
             notes: [&self.notes[..], &estimate.notes].concat(),
         })
+    }
+
+    fn kv_bytes_min(&self, dtype: DType) -> usize {
+        let (n_sequences, n_tokens) = N_USEFUL;
+        n_sequences * n_tokens.min(self.config.max_context) * self.config.kv_bytes_per_token(dtype)
+    }
+
+    /// Starts to read the weights into the page cache, `n_bytes_max` at most.
+    pub fn read_ahead(&self, options: &LoadOptions, n_bytes_max: u64) -> Option<ReadAhead> {
+        ReadAhead::start(&self.path, options, n_bytes_max)
     }
 
     /// Loads the weights; `kv_bytes` are for keys and values. Beside the model come notes, as those
@@ -126,12 +137,8 @@ impl ModelFolder {
     ) -> Result<(Llm, Vec<String>)> {
         let loaded = models::load(&self.path, options, progress).map_err(environment)?;
         let (model, notes) = (loaded.model, loaded.notes);
-        let (shape, max_context) = (model.kv_shape(), model.max_context());
-        let limits = if options.device.is_cpu() {
-            EngineLimits::for_cpu(&shape, max_context, kv_bytes)?
-        } else {
-            EngineLimits::for_gpu(&shape, max_context, kv_bytes)?
-        };
+        let kv_bytes_min = self.kv_bytes_min(model.kv_shape().dtype);
+        let limits = fit::limits(&model, &options.device, (kv_bytes_min, kv_bytes))?;
         Ok((Llm::new(name.to_owned(), self.voice.clone(), model, limits)?, notes))
     }
 }
@@ -154,6 +161,9 @@ pub(super) fn environment(error: models::Error) -> Error {
             "Checkpoints of the Llama, Mistral and Mixtral shapes in safetensors are read."
         }
         E::Device { .. } => "`--device cpu` works everywhere.",
+        E::Tensor { source, .. } if fault::is_out_of_memory(source) => {
+            "The device is full: set `quantize`, or end what else lies on it."
+        }
         E::Options(_) | E::Tensor { .. } => "Check `quantize` and the free memory.",
     };
     Error::environment_from(error.to_string(), hint, error)

@@ -5,6 +5,7 @@
 //! what was submitted and in which order, never of timing.
 
 mod door;
+mod fit;
 mod folder;
 mod guides;
 mod local;

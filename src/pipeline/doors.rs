@@ -27,6 +27,8 @@ pub(crate) struct Doors<'a> {
     shared: Vec<(usize, Vec<Message>)>,
     /// Bytes that each model of the stage may take.
     shares: BTreeMap<usize, u64>,
+    /// Models of the next stage, as long as nothing of them was read.
+    next: Vec<usize>,
     open: BTreeMap<usize, Box<dyn Door>>,
 }
 
@@ -38,8 +40,8 @@ impl<'a> Doors<'a> {
         log: Log,
         shared: Vec<(usize, Vec<Message>)>,
     ) -> Self {
-        let (shares, open) = (BTreeMap::new(), BTreeMap::new());
-        Self { recipe, opener, log, shared, shares, open }
+        let (shares, next, open) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+        Self { recipe, opener, log, shared, shares, next, open }
     }
 
     /// What happened is written here.
@@ -47,13 +49,14 @@ impl<'a> Doors<'a> {
         &mut self.log
     }
 
-    /// Closes what the stage of these models does not need, and lets those be opened.
+    /// Closes what the stage of the `wanted` models does not need, and lets those be opened; the
+    /// stage after it will want `next`.
     ///
     /// # Errors
     /// When the disk refuses.
     pub(crate) fn change_stage(
         &mut self,
-        wanted: &[usize],
+        [wanted, next]: [&[usize]; 2],
         plan: &Plan,
         tally: &mut Tally<'_>,
     ) -> Result<()> {
@@ -63,7 +66,12 @@ impl<'a> Doors<'a> {
             let name = &self.recipe.models[model].0;
             self.log.write("unloaded", json!({"model": name}))?;
             tally.tell(&Event::Unloaded { model: name });
+            if let Some(note) = self.opener.closed(name) {
+                self.log.write("note", json!({"model": name, "text": note}))?;
+                tally.tell(&Event::Note { text: &format!("{name}: {note}") });
+            }
         }
+        self.next = next.iter().filter(|model| !wanted.contains(model)).copied().collect();
         let bytes: u64 = wanted.iter().map(|model| plan.models[*model].bytes()).sum();
         let spare = plan.budget_bytes.saturating_sub(bytes) / wanted.len().max(1) as u64;
         let share = |model: &usize| (*model, plan.models[*model].bytes() + spare);
@@ -99,9 +107,9 @@ impl<'a> Doors<'a> {
         self.open.values().map(|door| door.n_wanted()).sum()
     }
 
-    fn open(&mut self, model: usize, tally: &mut Tally<'_>) -> Result<Box<dyn Door>> {
-        let (name, spec) = &self.recipe.models[model];
-        let bytes = *self.shares.get(&model).expect("a step runs in the stage of its model");
+    fn open(&mut self, opened: usize, tally: &mut Tally<'_>) -> Result<Box<dyn Door>> {
+        let (name, spec) = &self.recipe.models[opened];
+        let bytes = *self.shares.get(&opened).expect("a step runs in the stage of its model");
         tally.tell(&Event::Loading { model: name });
         let started = Instant::now();
         let mut door = self.opener.open(name, spec, bytes, &mut |opening| match opening {
@@ -110,12 +118,20 @@ impl<'a> Doors<'a> {
             }
             Opening::Note(text) => tally.tell(&Event::Note { text: &format!("{name}: {text}") }),
         })?;
-        for (_, messages) in self.shared.iter().filter(|(asked, _)| *asked == model) {
+        for (_, messages) in self.shared.iter().filter(|(asked, _)| *asked == opened) {
             door.pin(messages);
         }
         let seconds = started.elapsed().as_secs_f64();
         self.log.write("loaded", json!({"model": name, "seconds": seconds}))?;
         tally.tell(&Event::Loaded { model: name });
+        // Not before a model of this stage was needed: a run that finds all rows on disk reads
+        // no weights. And not while one is read, for the disk is busy then.
+        if self.shares.keys().all(|model| self.open.contains_key(model) || *model == opened) {
+            for model in std::mem::take(&mut self.next) {
+                let (name, spec) = &self.recipe.models[model];
+                self.opener.read_ahead(name, spec);
+            }
+        }
         Ok(door)
     }
 }

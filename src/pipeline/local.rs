@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use stillroom_models::{CopyCache, LoadOptions, ModelKey, Progress, Quant, device};
+use stillroom_models::{CopyCache, LoadOptions, ModelKey, Progress, Quant, ReadAhead, device};
 
-use super::memory;
+use super::memory::{self, Ledger};
 use super::opener::{Facts, Opener, Opening};
 use crate::hub::{self, HubOptions};
 use crate::llm::{self, Door, ModelFolder, Needs, Refusal};
@@ -20,6 +20,10 @@ use crate::{Error, Result};
 /// Share of the free memory that models take when nobody says how much: the rest is for rows,
 /// activations and everybody else.
 const SHARE: f64 = 0.8;
+
+/// The same of a device with memory of its own: rows live elsewhere, and what activations take is
+/// measured when a model is loaded.
+const SHARE_OF_DEVICE: f64 = 0.97;
 
 /// Folder of the tiny checkpoints, below the cache.
 pub const TINY: &str = "tiny";
@@ -33,6 +37,10 @@ pub struct LocalModels {
     cache: PathBuf,
     known: HashMap<String, Known>,
     on_fetch: Box<dyn FnMut(&hub::Progress<'_>)>,
+    /// What resident models took, where the device has memory of its own.
+    ledger: Option<Ledger>,
+    /// Files that are read before they are wanted.
+    ahead: Option<ReadAhead>,
 }
 
 /// A model whose small files have been read.
@@ -53,15 +61,21 @@ impl LocalModels {
         let device = device(device_name).map_err(|error| {
             Error::environment_from(error.to_string(), "`--device cpu` works everywhere", error)
         })?;
-        let free = memory::free_bytes(&device);
+        let own = device::free_bytes(&device);
+        let budget = match own {
+            Some(free) => free as f64 * SHARE_OF_DEVICE,
+            None => memory::free_bytes(&device) as f64 * SHARE,
+        };
         Ok(Self {
             device,
             deterministic: true,
             hub: HubOptions::from_env(false),
-            budget: (free as f64 * SHARE) as u64,
+            budget: budget as u64,
             cache: cache.to_owned(),
             known: HashMap::new(),
             on_fetch: Box::new(|_| ()),
+            ledger: own.map(Ledger::new),
+            ahead: None,
         })
     }
 
@@ -187,6 +201,9 @@ impl Opener for LocalModels {
         let known = self.known(name, spec)?;
         let (key, kv_bytes) = (known.key.clone(), bytes.saturating_sub(known.needs.weight_bytes));
         let options = self.options(spec, &key);
+        // What is not read by now is read by the loader itself.
+        self.ahead = None;
+        let free_before = device::free_bytes(&self.device);
         let known = &self.known[name];
         let kv_bytes = usize::try_from(kv_bytes).unwrap_or(usize::MAX);
         let mut read = |progress: Progress| {
@@ -197,6 +214,21 @@ impl Opener for LocalModels {
         // What was foreseen has been said with the plan.
         let news = notes.iter().filter(|note| !known.needs.notes.contains(note));
         news.for_each(|note| tell(Opening::Note(note)));
+        let free = device::free_bytes(&self.device);
+        if let (Some(ledger), Some((before, free))) = (&mut self.ledger, free_before.zip(free)) {
+            ledger.came(name, before, free);
+        }
         Ok(Box::new(model))
+    }
+
+    fn closed(&mut self, name: &str) -> Option<String> {
+        let free = device::free_bytes(&self.device)?;
+        self.ledger.as_mut()?.went(name, free)
+    }
+
+    fn read_ahead(&mut self, name: &str, spec: &ModelSpec) {
+        let Some(known) = self.known.get(name) else { return };
+        let options = self.options(spec, &known.key);
+        self.ahead = known.folder.read_ahead(&options, memory::for_files());
     }
 }

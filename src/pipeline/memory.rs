@@ -1,7 +1,12 @@
-//! How much memory is free for models.
+//! How much memory is free for models, and whether a model that went has given its own back.
+
+use std::collections::BTreeMap;
 
 use candle_core::Device;
 use stillroom_models::device;
+
+/// One part in this many of a device may stay missing: what libraries keep for themselves.
+const MISSING_SHARE: u64 = 100;
 
 /// What is assumed where nothing can be asked.
 const UNKNOWN: u64 = 4 << 30;
@@ -9,6 +14,48 @@ const UNKNOWN: u64 = 4 << 30;
 /// Free bytes of a device: its own, or the machine's where it has none of its own.
 pub(crate) fn free_bytes(on: &Device) -> u64 {
     device::free_bytes(on).or_else(machine).unwrap_or(UNKNOWN)
+}
+
+/// What the resident models took from a device with memory of its own.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    /// Free before any model came.
+    free_at_start: u64,
+    /// Bytes that became less free when each model came.
+    taken: BTreeMap<String, u64>,
+}
+
+impl Ledger {
+    pub(crate) fn new(free_at_start: u64) -> Self {
+        Self { free_at_start, taken: BTreeMap::new() }
+    }
+
+    /// Notes that a model is in memory, which left `free` bytes of `free_before`.
+    pub(crate) fn came(&mut self, model: &str, free_before: u64, free: u64) {
+        self.taken.insert(model.to_owned(), free_before.saturating_sub(free));
+    }
+
+    /// Notes that a model is gone; a sentence when less is free than before all those came that
+    /// are no longer here.
+    pub(crate) fn went(&mut self, model: &str, free: u64) -> Option<String> {
+        self.taken.remove(model)?;
+        let wanted = self.free_at_start.saturating_sub(self.taken.values().sum());
+        let missing = wanted.saturating_sub(free);
+        (missing > self.free_at_start / MISSING_SHARE).then(|| {
+            let mib = |bytes: u64| bytes >> 20;
+            format!(
+                "its memory has not all come back: {} MiB of the device are free, {} MiB were",
+                mib(free),
+                mib(wanted)
+            )
+        })
+    }
+}
+
+/// Bytes of the machine that could hold files.
+pub(crate) fn for_files() -> u64 {
+    // Half, because rows and everybody else also want some of it.
+    machine().unwrap_or(UNKNOWN) / 2
 }
 
 /// What the kernel calls available, within the limit of this process's group.
@@ -40,8 +87,26 @@ fn machine() -> Option<u64> {
     Some(bytes / 2)
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    #[test]
+    fn memory_that_does_not_come_back_is_told() {
+        let mut ledger = Ledger::new(100 * GIB);
+        ledger.came("llama", 100 * GIB, 80 * GIB);
+        ledger.came("judge", 80 * GIB, 10 * GIB);
+        assert_eq!(ledger.went("llama", 30 * GIB), None, "all of it");
+        assert_eq!(ledger.went("never opened", 30 * GIB), None);
+        ledger.came("mixtral", 30 * GIB, 5 * GIB);
+        assert_eq!(ledger.went("judge", 74 * GIB), None, "within one part in a hundred");
+        let note = ledger.went("mixtral", 90 * GIB).unwrap();
+        assert!(note.contains("92160 MiB of the device are free, 102400 MiB were"), "{note}");
+    }
+
+    #[cfg(target_os = "linux")]
     #[test]
     fn available_memory_is_read_in_bytes() {
         let text = "MemTotal:       24619476 kB\nMemAvailable:   12345678 kB\nBuffers: 1 kB\n";

@@ -73,4 +73,12 @@ pub trait Opener {
         bytes: u64,
         tell: &mut dyn FnMut(Opening<'_>),
     ) -> Result<Box<dyn Door>>;
+
+    /// Told when a model that was opened is gone; a sentence when its memory has not come back.
+    fn closed(&mut self, _name: &str) -> Option<String> {
+        None
+    }
+
+    /// Brings a model's files nearer while others work. A promise of speed only.
+    fn read_ahead(&mut self, _name: &str, _spec: &ModelSpec) {}
 }

@@ -11,7 +11,7 @@ use super::opener::{Facts, Opener};
 use super::residency::{Need, Stage, stages};
 use super::steps::Runner;
 use super::{keys, sizes};
-use crate::recipe::spec::{ModelSpec, Recipe};
+use crate::recipe::spec::{ModelSpec, Quantize, Recipe};
 use crate::text::guides::AnswerTemplate;
 use crate::{Error, Result};
 
@@ -101,7 +101,7 @@ impl Plan {
         }
         let budget_bytes = opener.budget();
         for model in &models {
-            expect_fits(model, budget_bytes)?;
+            expect_fits(model, budget_bytes, opener)?;
         }
         check_judges(recipe, &graph, opener)?;
         let key_of = |name: &str| {
@@ -160,21 +160,36 @@ pub(super) fn index_of(recipe: &Recipe, model: &str) -> usize {
     found.expect("a step's model is in the recipe")
 }
 
-fn expect_fits(model: &PlannedModel, budget: u64) -> Result<()> {
+fn expect_fits(model: &PlannedModel, budget: u64, opener: &mut dyn Opener) -> Result<()> {
     if model.bytes() <= budget {
         return Ok(());
     }
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-    Err(Error::environment(
-        format!(
-            "the model `{}` needs {} MiB ({} MiB of weights), {} MiB are there",
-            model.name,
-            mib(model.bytes()),
-            mib(model.facts.weight_bytes),
-            mib(budget)
-        ),
-        "set `quantize = \"q8_0\"` or `\"q4_k\"` for it, choose a smaller model or a larger device",
-    ))
+    let what = format!(
+        "the model `{}` needs {} MiB ({} MiB of weights), {} MiB are there",
+        model.name,
+        mib(model.bytes()),
+        mib(model.facts.weight_bytes),
+        mib(budget)
+    );
+    let mut least = model.bytes();
+    for (quantize, word) in [(Quantize::Q8_0, "q8_0"), (Quantize::Q4K, "q4_k")] {
+        // Under a name of its own: what is known of the model itself stays.
+        let name = format!("{} as {word}", model.name);
+        let facts = opener.facts(&name, &ModelSpec { quantize, ..model.spec.clone() })?;
+        let bytes = facts.weight_bytes + facts.kv_bytes_min;
+        if bytes <= budget {
+            let hint =
+                format!("set `quantize = \"{word}\"` for it, which needs {} MiB", mib(bytes));
+            return Err(Error::environment(what, hint));
+        }
+        least = least.min(bytes);
+    }
+    let hint = format!(
+        "choose a smaller model or a larger device: quantised it still needs {} MiB",
+        mib(least)
+    );
+    Err(Error::environment(what, hint))
 }
 
 fn check_judges(recipe: &Recipe, graph: &Graph, opener: &mut dyn Opener) -> Result<()> {

@@ -147,7 +147,8 @@ impl<'a> Run<'a> {
         for index in 0..n_stages {
             self.tally.tell(&Event::Stage { index, n_stages });
             if let Some(stage) = residency.get(index) {
-                self.doors.change_stage(&stage.models, &self.plan, &mut self.tally)?;
+                let next = residency.get(index + 1).map_or(&[][..], |stage| &stage.models);
+                self.doors.change_stage([&stage.models, next], &self.plan, &mut self.tally)?;
                 done.extend(&stage.steps);
             }
             if index > 0 {
@@ -157,7 +158,7 @@ impl<'a> Run<'a> {
             self.tally.start_stage(std::mem::replace(&mut told, enabled.clone()));
             leaves = self.stage(enabled)?;
         }
-        self.doors.change_stage(&[], &self.plan, &mut self.tally)?;
+        self.doors.change_stage([&[], &[]], &self.plan, &mut self.tally)?;
         Ok(leaves)
     }
 
