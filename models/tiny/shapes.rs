@@ -20,7 +20,7 @@ pub struct Shape {
 }
 
 /// Names and what they are for, in the order in which errors list them.
-const NAMES: [(&str, &str); 8] = [
+const NAMES: [(&str, &str); 10] = [
     ("llama", "2 layers of 64, the generator of tests and examples"),
     ("judge", "the same shape with other weights"),
     ("mistral", "2 layers of 64 and a sliding window of 24 tokens"),
@@ -29,12 +29,29 @@ const NAMES: [(&str, &str); 8] = [
     ("llama-1b", "16 layers of 2048, bf16, tied: the shape of Llama 3.2 1B"),
     ("mixtral-small", "12 layers of 512 with 8 experts, 2 of them per token: 307 M"),
     ("llama-wide", "2 layers of 256, rows long enough for q4_k"),
+    ("llama-8b", "32 layers of 4096, bf16: the shape of Llama 3 8B, 16 GB"),
+    ("mixtral-8x7b", "32 layers of 4096, bf16, 8 experts: 93 GB; `mixtral-8x7b@4` has 4 layers"),
 ];
 
 impl Shape {
-    /// The shape of this name, if there is one.
+    /// The shape of this name, if there is one; `NAME@LAYERS` is a shape cut to fewer layers.
     pub fn named(name: &str) -> Option<Self> {
-        let shape = match name {
+        let (base, n_layers) = match name.split_once('@') {
+            Some((base, n_layers)) => (base, Some(n_layers.parse::<usize>().ok()?)),
+            None => (name, None),
+        };
+        let mut shape = Self::whole(base)?;
+        if let Some(n_layers) = n_layers {
+            if !(1..=shape.config.n_layers).contains(&n_layers) {
+                return None;
+            }
+            shape.config.n_layers = n_layers;
+        }
+        Some(Self { name: name.to_owned(), ..shape })
+    }
+
+    fn whole(name: &str) -> Option<Self> {
+        Some(match name {
             "llama" | "judge" => tiny(Architecture::Llama),
             "mistral" => tiny(Architecture::Mistral),
             "mixtral" => tiny(Architecture::Mixtral),
@@ -42,9 +59,10 @@ impl Shape {
             "llama-160m" => llama_160m(),
             "llama-1b" => llama_1b(),
             "mixtral-small" => mixtral_small(),
+            "llama-8b" => llama_8b(),
+            "mixtral-8x7b" => mixtral_8x7b(),
             _ => return None,
-        };
-        Some(Self { name: name.to_owned(), ..shape })
+        })
     }
 
     /// Every name with a line about it.
@@ -150,6 +168,39 @@ fn mixtral_small() -> Shape {
     Shape { config, n_shards: 3, ..shape }
 }
 
+fn llama_8b() -> Shape {
+    let shape = llama_1b();
+    let config = ModelConfig {
+        hidden_size: 4096,
+        intermediate_size: 14_336,
+        n_layers: 32,
+        head_dim: 128,
+        rope: Rope { theta: 500_000.0, scaling: RopeScaling::Plain },
+        max_context: 8192,
+        tied: false,
+        ..shape.config
+    };
+    Shape { config, n_shards: 16, ..shape }
+}
+
+fn mixtral_8x7b() -> Shape {
+    let shape = tiny(Architecture::Mixtral);
+    let config = ModelConfig {
+        vocab_size: 32_000,
+        hidden_size: 4096,
+        intermediate_size: 14_336,
+        n_layers: 32,
+        n_heads: 32,
+        n_kv_heads: 8,
+        head_dim: 128,
+        rope: Rope { theta: 1_000_000.0, scaling: RopeScaling::Plain },
+        max_context: 32_768,
+        experts: Some(Experts { n: 8, n_per_token: 2 }),
+        ..shape.config
+    };
+    Shape { config, n_shards: 16, ..shape }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,5 +219,16 @@ mod tests {
         assert_eq!(millions("llama-160m"), Some(154));
         assert_eq!(millions("llama-1b"), Some(1235));
         assert_eq!(millions("mixtral-small"), Some(306));
+        assert_eq!(millions("llama-8b"), Some(8030));
+        assert_eq!(millions("mixtral-8x7b"), Some(46_702));
+        assert_eq!(millions("mixtral-8x7b@4"), Some(6067));
+    }
+
+    #[test]
+    fn a_shape_is_cut_to_layers_that_it_has() {
+        assert_eq!(Shape::named("llama-1b@3").map(|shape| shape.config.n_layers), Some(3));
+        for name in ["llama@0", "llama@3", "llama@", "llama@x", "@1"] {
+            assert_eq!(Shape::named(name), None, "{name}");
+        }
     }
 }

@@ -5,7 +5,10 @@
 //! real models have: the likeliest of a thousand tokens takes a tenth or so.
 
 use std::borrow::Cow;
+use std::num::NonZero;
 use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
 
 use safetensors::tensor::{Dtype, View};
 use serde_json::{Map, json};
@@ -43,14 +46,31 @@ pub(super) fn write(shape: &Shape, seed: u64, folder: &Path) -> Result<()> {
         places.insert(tensor.name.clone(), json!(shard_name(shard, n_shards)));
         shards[shard].push(tensor);
     }
-    for (i, shard) in shards.into_iter().enumerate() {
-        write_shard(shard, &folder.join(shard_name(i, n_shards)))?;
-    }
+    write_shards(shards, folder)?;
     if n_shards > 1 {
         let index = json!({ "metadata": { "total_size": n_bytes }, "weight_map": places });
         super::write_json(&folder.join("model.safetensors.index.json"), &index)?;
     }
     Ok(())
+}
+
+/// Writes the shards, one a thread: the numbers of a tensor depend on nothing but its name, and the
+/// large shapes have billions of them.
+fn write_shards(shards: Vec<Vec<Tensor>>, folder: &Path) -> Result<()> {
+    let n_shards = shards.len();
+    let n_threads = thread::available_parallelism().map_or(1, NonZero::get).min(n_shards);
+    let next = Mutex::new(shards.into_iter().enumerate());
+    let write_some = || {
+        loop {
+            let taken = next.lock().expect("no thread has panicked").next();
+            let Some((i, shard)) = taken else { return Ok(()) };
+            write_shard(shard, &folder.join(shard_name(i, n_shards)))?;
+        }
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..n_threads).map(|_| scope.spawn(write_some)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("writing does not panic"))
+    })
 }
 
 fn shard_name(i: usize, n_shards: usize) -> String {
@@ -129,9 +149,9 @@ fn names(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
 impl Tensor {
     fn bytes<const N: usize>(&self, encode: impl Fn(f32) -> [u8; N]) -> Vec<u8> {
         let n: usize = self.shape.iter().product();
-        let mut bytes = Vec::with_capacity(n * N);
-        for i in 0..n as u64 {
-            bytes.extend(encode(self.mean + self.deviation * self.noise.normal(i)));
+        let mut bytes = vec![0; n * N];
+        for (number, i) in bytes.as_chunks_mut::<N>().0.iter_mut().zip(0..) {
+            *number = encode(self.mean + self.deviation * self.noise.normal(i));
         }
         bytes
     }
