@@ -99,7 +99,8 @@ fn run(engine: &mut Engine<Decoder>, cell: Cell, seed: u64) -> Result<Rates> {
     })
 }
 
-fn request(cell: Cell, number: u64, seed: u64, vocab_size: u64) -> Request {
+/// Request `number` of random tokens, no two alike; its end comes by length alone.
+pub(super) fn request(cell: Cell, number: u64, seed: u64, vocab_size: u64) -> Request {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number;
     let mut token = || {
         // Knuth's linear congruential generator: the ids need only differ.
@@ -118,6 +119,7 @@ fn request(cell: Cell, number: u64, seed: u64, vocab_size: u64) -> Request {
     }
 }
 
-fn unfit(refusal: engine::Refusal) -> Error {
+/// A request that the engine refuses does not belong in a bench.
+pub(super) fn unfit(refusal: engine::Refusal) -> Error {
     Error::Usage { what: refusal.to_string(), hint: "choose a smaller grid".to_owned() }
 }

@@ -5,6 +5,7 @@
 //! beside its share of the floor, the only figure that travels between machines.
 
 mod floor;
+mod job;
 mod machine;
 mod measure;
 
@@ -13,6 +14,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use stillroom_kernels::linear::Format;
+use stillroom_kernels::switch;
 use stillroom_models::{self as models, Decoder, LoadOptions, Model, ModelConfig, Quant};
 
 use crate::engine::{Engine, EngineLimits};
@@ -20,11 +22,12 @@ use crate::llm;
 use crate::{Error, Result};
 
 use floor::Work;
+use job::Job;
 use machine::Roof;
 use measure::{Cell, Rates};
 
 /// Raised whenever a key of the JSON report changes its meaning.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 
 /// `stillroom bench`.
 #[derive(Debug, clap::Args)]
@@ -61,11 +64,21 @@ pub struct BenchArgs {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
     repeat: u32,
 
+    /// A queue of requests to run after the grid, the largest batch of it at a time; the first
+    /// SHARED tokens of all prompts are alike. May be given several times.
+    #[arg(long, value_name = "[SHARED:]PROMPT+OUTPUT*REQUESTS")]
+    job: Vec<Job>,
+
+    /// Ops that go by candle's operations although CUDA has a kernel of ours: what a kernel gains.
+    #[arg(long, value_name = "OP,..", value_delimiter = ',')]
+    #[arg(value_parser = switch::NAMES)]
+    without: Vec<String>,
+
     /// Let a row's bits depend on the rows beside it where that is faster.
     #[arg(long)]
     not_reproducible: bool,
 
-    /// Everything as one JSON object.
+    /// A JSON object a line: what is measured, then each figure as it comes.
     #[arg(long)]
     json: bool,
 }
@@ -115,30 +128,26 @@ struct Subject {
 /// When there is no such model or device, or the grid does not fit the model.
 pub fn bench(args: &BenchArgs, cache: &Path, print: &mut dyn FnMut(&str)) -> Result<()> {
     let folder = folder(&args.model, cache)?;
+    args.without.iter().for_each(|op| switch::turn_off(op));
     let mut subject = load(args, &folder)?;
-    let header = header(args, &subject);
-    if !args.json {
-        print(&shown_header(&header));
-    }
+    let mut tell = |kind: &str, mut figures: Value, shown: &dyn Fn(&Value) -> String| {
+        let text = shown(&figures);
+        figures["kind"] = json!(kind);
+        print(&if args.json { figures.to_string() } else { text });
+    };
+    tell("header", header(args, &subject), &shown_header);
     measure::warm_up(&mut subject.engine)?;
-    let mut rows = Vec::new();
     for (n, cell) in grid(args).into_iter().enumerate() {
         let rates = measure::median(&mut subject.engine, cell, args.repeat, n as u64)?;
-        let row = row(cell, &rates, &subject);
-        if !args.json {
-            print(&shown_row(&row));
-        }
-        rows.push(row);
+        tell("cell", row(cell, &rates, &subject), &shown_row);
     }
-    let memory = machine::memory();
-    if args.json {
-        let mut report = header;
-        report["memory"] = json!(memory);
-        report["cells"] = json!(rows);
-        print(&format!("{report:#}"));
-    } else if let Some(memory) = memory {
-        let [now, peak] = [memory.rss_bytes, memory.peak_rss_bytes].map(|n| n / 1_000_000);
-        print(&format!("memory   {now} MB resident, {peak} MB at the peak"));
+    for (n, job) in args.job.iter().enumerate() {
+        let Subject { engine, work, roof, .. } = &mut subject;
+        let figures = job.run(engine, (work, roof), u64::MAX - n as u64)?;
+        tell("job", figures, &job::shown);
+    }
+    if let Some(memory) = machine::memory() {
+        tell("memory", json!(memory), &shown_memory);
     }
     Ok(())
 }
@@ -178,7 +187,9 @@ fn load(args: &BenchArgs, folder: &Path) -> Result<Subject> {
 /// The engine's own limits, with room for the largest batch of the grid.
 fn limits(args: &BenchArgs, model: &Decoder, is_cpu: bool) -> Result<EngineLimits> {
     let largest = |numbers: &[u64]| numbers.iter().copied().max().unwrap_or(1);
-    let n_tokens = largest(&args.prompt).saturating_add(largest(&args.output));
+    let of_grid = largest(&args.prompt).saturating_add(largest(&args.output));
+    let of_jobs = args.job.iter().map(|job| (job.n_prompt + job.n_output) as u64);
+    let n_tokens = of_jobs.max().unwrap_or(0).max(of_grid);
     let max_context = model.max_context();
     if n_tokens > max_context as u64 {
         return Err(Error::Usage {
@@ -228,6 +239,7 @@ fn header(args: &BenchArgs, subject: &Subject) -> Value {
         "quantize": args.quantize.quant().map_or("none", Quant::name),
         "reproducible": !args.not_reproducible,
         "device": args.device,
+        "without": args.without,
         "n_threads": rayon::current_num_threads(),
         "load_s": subject.load_s,
         "notes": subject.notes,
@@ -306,6 +318,12 @@ fn shown_row(row: &Value) -> String {
     )
 }
 
+fn shown_memory(memory: &Value) -> String {
+    let [now, peak] = ["rss_bytes", "peak_rss_bytes"]
+        .map(|name| memory[name].as_u64().unwrap_or_default() / 1_000_000);
+    format!("memory   {now} MB resident, {peak} MB at the peak")
+}
+
 fn fault(error: models::Error) -> Error {
     let hint = "a model's folder holds config.json and its .safetensors files; `tiny:llama-160m` \
                 needs none";
@@ -333,14 +351,19 @@ mod tests {
         Ok(out)
     }
 
+    /// The lines of a report that are of this kind.
+    fn figures(report: &str, kind: &str) -> Vec<Value> {
+        let lines = report.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["kind"] == kind).collect()
+    }
+
     #[test]
     fn a_report_has_every_cell_of_the_grid() {
         let grid = "--device cpu --repeat 1 --prompt 40,3 --output 5 --batch 1,4";
         let report = run(&format!("tiny:llama {grid} --json")).unwrap();
-        let report: Value = serde_json::from_str(&report).unwrap();
-        let cells = report["cells"].as_array().unwrap();
+        let cells = figures(&report, "cell");
         assert_eq!(cells.len(), 4);
-        for cell in cells {
+        for cell in &cells {
             for rate in ["prefill_tokens_per_s", "decode_tokens_per_s", "decode_share_of_floor"] {
                 assert!(cell[rate].as_f64().is_some_and(|rate| rate > 0.0), "{rate}: {cell}");
             }
@@ -348,6 +371,20 @@ mod tests {
         let text = run(&format!("tiny:mixtral {grid} --quantize q8_0")).unwrap();
         assert!(text.lines().count() >= 2 + 1 + 4, "{text}");
         assert!(text.contains("decode tok/s"), "{text}");
+    }
+
+    #[test]
+    fn a_queue_is_run_whole() {
+        let words = "--device cpu --repeat 1 --prompt 3 --output 2 --batch 2 --job 64:70+3*5";
+        let report = run(&format!("tiny:llama {words} --json")).unwrap();
+        let job = &figures(&report, "job")[0];
+        assert_eq!((&job["requests"], &job["batch"]), (&json!(5), &json!(2)));
+        // Two blocks of the first request serve the four others.
+        let hit_rate = job["hit_rate"].as_f64().unwrap();
+        assert!((hit_rate - 4.0 * 64.0 / (5.0 * 70.0)).abs() < 1e-9, "{job}");
+        assert!(job["output_tokens_per_s"].as_f64().is_some_and(|rate| rate > 0.0), "{job}");
+        let text = run(&format!("tiny:llama {words}")).unwrap();
+        assert!(text.contains("5 requests of 70+3 (64 shared)"), "{text}");
     }
 
     #[test]
