@@ -35,7 +35,11 @@ impl Bench {
     }
 
     pub(crate) fn load(folder: &Path, quantize: Option<Quant>) -> Self {
-        let options = LoadOptions { quantize, ..LoadOptions::new(Device::Cpu) };
+        Self::load_on(folder, quantize, Device::Cpu)
+    }
+
+    pub(crate) fn load_on(folder: &Path, quantize: Option<Quant>, device: Device) -> Self {
+        let options = LoadOptions { quantize, ..LoadOptions::new(device) };
         let loaded = load(folder, &options, &mut |_| ()).expect("a checkpoint that loads");
         Self::new(loaded.model)
     }
@@ -119,7 +123,10 @@ pub(crate) fn gap(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-/// The repository's golden checkpoint of this name.
+/// The repository's golden checkpoint of this name. Found at run time, for a test that was built
+/// elsewhere and carried to a machine with a GPU.
 pub(crate) fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(name)
+    let root = std::env::var("CARGO_MANIFEST_DIR");
+    let root = root.unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    Path::new(&root).join("../tests/golden").join(name)
 }
