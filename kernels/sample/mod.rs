@@ -14,6 +14,7 @@
 mod cpu;
 mod draw;
 mod filter;
+pub mod launch;
 pub mod philox;
 pub mod reference;
 mod row;

@@ -21,6 +21,7 @@ mod moe;
 mod noise;
 #[path = "../parity/ragged.rs"]
 mod ragged;
+mod sample;
 
 use candle_core::DType;
 use close::Close;
