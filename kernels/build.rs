@@ -14,7 +14,8 @@ use std::sync::Mutex;
 use std::thread;
 
 /// The ops with a `kernel.cu`.
-const OPS: &[&str] = &["embed", "kv_write", "moe", "paged_attention", "rms_norm", "silu_mul"];
+const OPS: &[&str] =
+    &["embed", "kv_write", "moe", "paged_attention", "rms_norm", "sample", "silu_mul"];
 
 /// Compute capabilities that get machine code when nobody says which.
 const ARCHS: &str = "80 86 89 90";

@@ -9,9 +9,12 @@
 //! 4. one draw from what is left, renormalised
 //!
 //! Log-probabilities are those of the model itself, before all of this. They take the exponents in
-//! f32 and the sum in f64. This op runs on the CPU: logits of another device are fetched.
+//! f32 and the sum in f64. On CUDA the draw runs where the logits are and picks the same tokens;
+//! those of another device are fetched.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod draw;
 mod filter;
 pub mod launch;
@@ -19,11 +22,18 @@ pub mod philox;
 pub mod reference;
 mod row;
 
+// Without the feature no tensor lies on such a device, and the name serves the dispatch alone.
+#[cfg(not(feature = "cuda"))]
+mod cuda {
+    pub(super) use super::on_host as sample;
+}
+
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use crate::host::HostF32;
 use crate::shape::Shapes;
+use crate::switch;
 
 /// How one row is drawn.
 #[derive(Debug, Clone, Copy)]
@@ -125,7 +135,16 @@ pub enum SampleError {
 pub fn sample(logits: &Tensor, params: &[RowParams<'_>]) -> Result<Vec<Drawn>, SampleError> {
     let mut shapes = Shapes::of("sample");
     shapes.bind("s", params.len(), "the parameters")?;
-    let [_, v] = shapes.expect("logits", logits, ["s", "v"])?;
+    shapes.expect("logits", logits, ["s", "v"])?;
+    match logits.device() {
+        Device::Cuda(_) if switch::is_on("sample") => cuda::sample(logits, params),
+        Device::Cpu | Device::Cuda(_) | Device::Metal(_) => on_host(logits, params),
+    }
+}
+
+/// [`sample()`] on the CPU; the shape is checked there.
+fn on_host(logits: &Tensor, params: &[RowParams<'_>]) -> Result<Vec<Drawn>, SampleError> {
+    let v = logits.dim(1)?;
     let logits = logits.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
     let logits = HostF32::of(&logits)?;
     let draws: Vec<_> = logits

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
+use stillroom_kernels::embed::Embedding;
 use stillroom_kernels::linear::{self, Format, Linear, Quant, RowOrder, Weight};
 use stillroom_kernels::moe::{self, Expert};
 use stillroom_kernels::{rms_norm, silu_mul};
@@ -74,6 +75,21 @@ fn quantised_linear_is_as_near_as_its_rounding_allows() {
         }
     }
 }
+
+devices!(embed_copies_rows, |path: &Path| {
+    let mut noise = Noise::new(18);
+    for (t, v, h) in [(1, 1, 1), (5, 9, 3), (40, 100, 64), (3, 7, 2048)] {
+        for &dtype in path.dtypes() {
+            let (table, rounded) = path.put(&noise.spiky(v * h), &[v, h], dtype);
+            let tokens: Vec<u32> = (0..t).map(|_| noise.below(v) as u32).collect();
+            let on = Tensor::from_slice(&tokens, t, &path.device).unwrap();
+            let found = Embedding::Table(table).forward(&on, dtype).unwrap();
+            let wanted = tokens.iter().flat_map(|&token| &rounded[token as usize * h..][..h]);
+            let wanted: Vec<f32> = wanted.copied().collect();
+            Close::of(dtype).assert(&format!("[{t}, {h}]"), &found, &[t, h], &wanted);
+        }
+    }
+});
 
 devices!(rms_norm_matches_the_reference, |path: &Path| {
     let mut noise = Noise::new(13);

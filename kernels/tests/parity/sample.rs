@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use stillroom_kernels::sample::reference::{distribution, log_softmax};
 use stillroom_kernels::sample::{Drawn, RowParams, SampleError, sample};
 
-use crate::bench::Noise;
+use crate::bench::{Noise, Path, devices};
 
 fn draw(logits: &[f32], params: &[RowParams<'_>]) -> Result<Vec<Drawn>, SampleError> {
     let v = logits.len() / params.len();
@@ -159,3 +159,37 @@ fn bad_rows_are_named() {
     let some = [0.0, f32::NEG_INFINITY].repeat(20);
     assert!(draw(&some, &plain[..1]).is_ok(), "single tokens may be impossible");
 }
+
+devices!(every_device_draws_what_the_cpu_draws, |path: &Path| {
+    let mut noise = Noise::new(27);
+    for v in [33, 1000, 40_000] {
+        let logits = noise.spiky(8 * v);
+        let plain = RowParams { key: 9, report: &[0, 31], ..RowParams::default() };
+        let mask: Vec<u32> = (0..v.div_ceil(32)).map(|word| 0x5555_3333 ^ word as u32).collect();
+        let params = [
+            plain,
+            RowParams { temperature: 0.0, ..plain },
+            RowParams { temperature: 0.7, top_p: 0.8, position: 1, ..plain },
+            RowParams { top_k: 7, position: 2, report: &[], ..plain },
+            RowParams { top_k: 20, top_p: 0.9, min_p: 0.1, position: 3, ..plain },
+            RowParams { mask: Some(&mask), position: 4, ..plain },
+            RowParams { repetition_penalty: 1.5, seen: &[1, 2, 3], position: 5, ..plain },
+            RowParams { frequency_penalty: 0.4, counts: &[(4, 3)], bias: &[(9, 5.0)], ..plain },
+        ];
+        let wanted = draw(&logits, &params).unwrap();
+        let on = Tensor::from_slice(&logits, (params.len(), v), &path.device).unwrap();
+        let found = sample(&on, &params).unwrap();
+        for (row, (found, wanted)) in found.iter().zip(&wanted).enumerate() {
+            assert_eq!(found.token, wanted.token, "row {row} of {v}");
+            let pairs = found.reported.iter().zip(&wanted.reported);
+            for (found, wanted) in pairs.chain([(&found.logprob, &wanted.logprob)]) {
+                assert!((found - wanted).abs() < 1e-4, "row {row} of {v}: {found} {wanted}");
+            }
+        }
+        let mut broken = logits;
+        broken[5 * v + 3] = f32::NAN;
+        let on = Tensor::from_vec(broken, (params.len(), v), &path.device).unwrap();
+        let error = sample(&on, &params).unwrap_err();
+        assert!(matches!(error, SampleError::NotANumber { row: 5, index: 3, .. }), "{error}");
+    }
+});
