@@ -1,43 +1,143 @@
 #!/usr/bin/env bash
-# Everything that only a GPU can show, in one run: parity of the ops, golden logits, the whole
-# job, one bench. Each stage has its time limit and writes its result as it ends, so that a run
-# cut short keeps what it reached.
+# Everything that only a GPU can show, in one run of less than nine minutes.
 #
-#   benches/gpu.sh [DEVICE] [OUT]      DEVICE is cuda:0 (default) or metal; OUT a folder
+#   benches/gpu.sh pack          where it is built: collects what is carried in target/gpu
+#   benches/gpu.sh [STAGE..]     where the GPU is: parity golden bench peers ablate, or some of them
 #
-# Builds with the device's feature; set STILLROOM_TARGET_BUILT=1 to use what is built already.
+# The second machine needs an NVIDIA card with its driver, CUDA 13's user libraries (pip's will do),
+# Python with torch and transformers, and this repository with target/gpu; no compiler, no network.
+# Stages run in the order of their worth, each within its limit, and write results as they come, so
+# that a run which is cut keeps what it reached: benches/history/DATE-CARD.jsonl with a line for each
+# figure, and a short table. RESULTS names another folder; STILLROOM_CACHE, one for checkpoints.
+# Ends with 1 when something that was computed is wrong; speed is never a failure.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+carried=target/gpu
 
-device=${1:-cuda:0}
-out=${2:-benches/history/$(date +%Y-%m-%d)-${device%%:*}}
-feature=${device%%:*}
-mkdir -p "$out"
-
-# stage NAME SECONDS COMMAND...: runs it under its limit, keeps what it prints, notes how it ended.
-stage() {
-    local name=$1 limit=$2 status
-    shift 2
-    echo "== $name (at most ${limit}s)"
-    timeout "$limit" "$@" >"$out/$name.txt" 2>&1
-    status=$?
-    case $status in
-        0) echo "$name ok" ;;
-        124) echo "$name cut at ${limit}s" ;;
-        *) echo "$name failed ($status)" ;;
-    esac | tee -a "$out/stages.txt"
-    tail -n 5 "$out/$name.txt"
+pack() {
+    set -e
+    local target=${CARGO_TARGET_DIR:-target} found
+    cargo build --release --features cuda
+    mkdir -p "$carried"
+    cp "$target/release/stillroom" "$carried/"
+    # test NAME PACKAGE: the newest executable of an integration test.
+    carry_test() {
+        found=$(cargo test --release -p "$2" --features "$2/cuda" --test "$1" --no-run \
+            --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+        cp "$found" "$carried/$1"
+    }
+    carry_test parity stillroom-kernels
+    carry_test golden stillroom-models
+    strip "$carried"/*
+    git rev-parse HEAD >"$carried/commit"
+    du -sh "$carried"
 }
 
-: >"$out/stages.txt"
-{ date -u +%FT%TZ; git rev-parse HEAD; uname -sm; nvidia-smi -L 2>/dev/null; } >"$out/machine.txt"
+[ "${1:-}" = pack ] && { pack; exit; }
 
-if [ -z "${STILLROOM_TARGET_BUILT:-}" ]; then
-    stage build 3600 cargo build --release --features "$feature"
-fi
-stage parity 120 cargo test --release --features "$feature" -p stillroom-kernels
-stage golden 120 cargo test --release --features "$feature" -p stillroom-models
-stage job 120 target/release/stillroom run examples/math-preference.toml --device "$device" --out "$out/run"
-stage bench 180 target/release/stillroom bench tiny:llama-160m --device "$device" --json
-rm -rf "$out/run"
-! grep -q failed "$out/stages.txt"
+card=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1 | tr -c 'A-Za-z0-9\n' - | tr -s -)
+name=$(date -u +%F)-${card:-unknown}
+results=${RESULTS:-benches/history}
+raw=$results/$name
+lines=$results/$name.jsonl
+mkdir -p "$raw"
+: >"$lines"
+export STILLROOM_CACHE=${STILLROOM_CACHE:-$(mktemp -d)}
+still=$PWD/$carried/stillroom
+
+# Where pip's packages put CUDA's libraries, and where a container may have put the driver's.
+libraries=$(python3 - <<'PY'
+import glob, site
+roots = site.getsitepackages() + [site.getusersitepackages()]
+print(":".join(f for r in roots for f in glob.glob(f"{r}/nvidia/*/lib")))
+PY
+)
+driver=$(dirname "$(find /usr /run -name 'libcuda.so.1' 2>/dev/null | head -n 1)" 2>/dev/null)
+export LD_LIBRARY_PATH=$libraries:$driver${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+
+# note KEY=VALUE..: a line of the results; a value that is JSON stays JSON.
+note() { python3 benches/gpu_lines.py note "$@" >>"$lines"; }
+
+failed=0
+# stage NAME SECONDS COMMAND..: runs it within its limit and notes how it ended. 124 is its limit.
+stage() {
+    local name=$1 limit=$2 started=$SECONDS status
+    shift 2
+    echo "== $name (at most $limit s, $SECONDS s so far)"
+    timeout -k 5 "$limit" "$@" >"$raw/$name.txt" 2>&1
+    status=$?
+    note stage="$name" status=$status seconds=$((SECONDS - started))
+    tail -n 4 "$raw/$name.txt"
+    return $status
+}
+
+# wrong STAGE: notes that something was computed wrongly.
+wrong() {
+    failed=1
+    note stage="$1" wrong=true
+    echo "WRONG: $1, see $raw/$1.txt"
+}
+
+parity() {
+    # A test that finds no device passes, which is no proof here.
+    stage parity 75 "$carried/parity" cuda --test-threads=1 --nocapture || wrong parity
+    grep -q 'no CUDA device here' "$raw/parity.txt" && wrong parity
+    if command -v compute-sanitizer >/dev/null; then
+        stage sanitizer 40 compute-sanitizer --error-exitcode 9 \
+            "$carried/parity" shared_out_keys::cuda fused_equals_its_parts::cuda --test-threads=1
+        [ $? = 9 ] && wrong sanitizer
+    else
+        note stage=sanitizer status='"not there"'
+    fi
+}
+
+golden() {
+    CARGO_MANIFEST_DIR=$PWD/models stage golden 40 "$carried/golden" gpu --nocapture || wrong golden
+    grep -q 'no CUDA device here' "$raw/golden.txt" && wrong golden
+    stage job 30 "$still" run examples/math-preference.toml --device cuda:0 --out "$raw/job" || wrong job
+    rm -rf "$raw/job"
+}
+
+# measure NAME SECONDS MODEL ARGS..: a bench, its figures in the results.
+measure() {
+    local name=$1 limit=$2
+    shift 2
+    stage "$name" "$limit" "$still" bench "$@" --device cuda:0 --not-reproducible --json
+    python3 benches/gpu_lines.py bench "$name" "$raw/$name.txt" >>"$lines"
+}
+
+bench() {
+    # Small and quick first: what fails here would fail later at a higher price.
+    measure llama-1b 40 tiny:llama-1b --repeat 1 --prompt 128 --output 64 --batch 1,32
+    measure llama-8b 150 tiny:llama-8b --repeat 1 --prompt 128 --output 128 --batch 1,32,256 \
+        --job '128+128*1024' --job '600:1350+64*512' --job '1000+1000*256' --job '2048+128*256'
+    measure mixtral 60 tiny:mixtral-8x7b@4 --repeat 1 --prompt 128 --output 64 --batch 1,32,256
+    measure llama-8b-q8 50 tiny:llama-8b --repeat 1 --quantize q8_0 --prompt 128 --output 64 --batch 1,32
+}
+
+peers() {
+    local folder
+    folder=$(ls -d "$STILLROOM_CACHE"/tiny/tiny-llama-8b-* "$STILLROOM_CACHE"/tiny-llama-8b-* 2>/dev/null | head -n 1)
+    stage peers 110 python3 benches/peers/transformers_gpu.py "$folder" "$raw/peers.jsonl" 100 \
+        '128+128*256@256' '1000+200*64@64'
+    python3 benches/gpu_lines.py peers "$raw/peers.jsonl" >>"$lines"
+}
+
+ablate() {
+    local op
+    for op in paged_attention kv_write rms_norm silu_mul embed sample; do
+        measure "without-$op" 20 tiny:llama-1b --repeat 1 --prompt 512 --output 32 --batch 128 --without "$op"
+    done
+    measure without-moe 25 tiny:mixtral-8x7b@1 --repeat 1 --prompt 128 --output 32 --batch 128 --without moe
+}
+
+note date="\"$(date -u +%FT%TZ)\"" commit="\"$(cat "$carried/commit" 2>/dev/null)\"" \
+    card="\"$(nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm --format=csv,noheader)\""
+for wanted in ${*:-parity golden bench peers ablate}; do
+    case $wanted in
+        parity | golden | bench | peers | ablate) "$wanted" ;;
+        *) echo "no stage $wanted" >&2; exit 2 ;;
+    esac
+done
+python3 benches/gpu_lines.py table "$lines" | tee "$results/$name.md"
+exit $failed

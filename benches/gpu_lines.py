@@ -1,0 +1,64 @@
+"""The results of benches/gpu.sh: lines of JSON in, lines of JSON or a short table out.
+
+    gpu_lines.py note KEY=VALUE..      one line
+    gpu_lines.py bench NAME REPORT     the lines of `stillroom bench --json`, as far as they came
+    gpu_lines.py peers FILE            a peer's own lines
+    gpu_lines.py table FILE            what a person reads, as Markdown
+"""
+
+import json
+import sys
+
+
+def value(text):
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def note(*pairs):
+    print(json.dumps({key: value(text) for key, text in (pair.split("=", 1) for pair in pairs)}))
+
+
+def bench(name, path):
+    for line in open(path):
+        if line.startswith("{"):
+            print(json.dumps({"bench": name, **json.loads(line)}))
+
+
+def peers(path):
+    print(open(path).read(), end="")
+
+
+def share(number):
+    return "-" if number is None else f"{100 * number:.0f} %"
+
+
+def table(path):
+    lines = [json.loads(line) for line in open(path)]
+    print("| | | tok/s | of the floor |\n|---|---|---|---|")
+    for line in lines:
+        if line.get("kind") == "cell":
+            shape = f"{line['prompt']}+{line['output']} at {line['batch']}"
+            print(f"| {line['bench']} | prefill {shape} | {line['prefill_tokens_per_s']:.0f} "
+                  f"| {share(line['prefill_share_of_floor'])} |")
+            if line["decode_tokens_per_s"] is not None:
+                print(f"| {line['bench']} | decode {shape}, {line['decode_step_ms']:.2f} ms a step "
+                      f"| {line['decode_tokens_per_s']:.0f} | {share(line['decode_share_of_floor'])} |")
+        elif line.get("kind") == "job":
+            shape = f"{line['prompt']}+{line['output']} x {line['requests']}, {line['batch']} at a time"
+            print(f"| {line['bench']} | {shape}, {line['requests_per_s']:.1f} requests/s "
+                  f"| {line['output_tokens_per_s']:.0f} | {share(line['share_of_floor'])} |")
+        elif "peer" in line:
+            rate = line.get("output_tokens_per_s")
+            shown = line.get("error", "") if rate is None else f"{rate:.0f}"
+            print(f"| {line['peer']} | {line['way']} {line['job']} | {shown} | |")
+    print()
+    for line in lines:
+        if "stage" in line and ("wrong" in line or line.get("status") != 0):
+            print("- " + ", ".join(f"{key} {text}" for key, text in line.items()))
+
+
+if __name__ == "__main__":
+    {"note": note, "bench": bench, "peers": peers, "table": table}[sys.argv[1]](*sys.argv[2:])
