@@ -27,9 +27,6 @@ pub use memory::{PoolUse, free_bytes, keep_memory, pool_use, reset_peak, trim};
 /// Each op's kernels for several generations of cards, as nvcc made them.
 static FATBINS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/fatbins.rs"));
 
-/// Shared memory that a block may have without asking for more.
-const N_SHARED_BYTES_FREE: u32 = 48 << 10;
-
 /// Opens card `ordinal` with a stream of its own, so that the engine may move between threads.
 ///
 /// # Errors
@@ -186,11 +183,11 @@ impl Loaded {
         if !op.kernels.contains_key(&launch.kernel) {
             let function = op.module.load_function(&launch.kernel);
             let function = function.map_err(|error| failed(launch, error))?;
-            let kernel = Kernel { function, shared_bytes: N_SHARED_BYTES_FREE };
-            op.kernels.insert(launch.kernel.clone(), kernel);
+            op.kernels.insert(launch.kernel.clone(), Kernel { function, shared_bytes: 0 });
         }
         let kernel = op.kernels.get_mut(&launch.kernel).expect("it was just loaded");
         if launch.shared_bytes > kernel.shared_bytes {
+            // Above 48 KiB, what a kernel declares itself among it, it must be asked for.
             let bytes = i32::try_from(launch.shared_bytes).unwrap_or(i32::MAX);
             let most = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             kernel.function.set_attribute(most, bytes).map_err(|error| failed(launch, error))?;
