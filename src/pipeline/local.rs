@@ -24,6 +24,9 @@ const SHARE: f64 = 0.8;
 /// Folder of the tiny checkpoints, below the cache.
 pub const TINY: &str = "tiny";
 
+/// Folder of checkpoints without weights, below the cache.
+const OUTLINES: &str = "outlines";
+
 /// Opens the models of this machine.
 pub struct LocalModels {
     device: Device,
@@ -32,6 +35,7 @@ pub struct LocalModels {
     budget: u64,
     cache: PathBuf,
     known: HashMap<String, Known>,
+    is_outline: bool,
     on_fetch: Box<dyn FnMut(&hub::Progress<'_>)>,
 }
 
@@ -61,6 +65,7 @@ impl LocalModels {
             budget: (free as f64 * SHARE) as u64,
             cache: cache.to_owned(),
             known: HashMap::new(),
+            is_outline: false,
             on_fetch: Box::new(|_| ()),
         })
     }
@@ -76,6 +81,13 @@ impl LocalModels {
     #[must_use]
     pub fn offline(mut self, offline: bool) -> Self {
         self.hub = HubOptions::from_env(offline);
+        self
+    }
+
+    /// Fetches of a repository only what a plan needs: such models cannot be opened.
+    #[must_use]
+    pub fn only_planned(mut self) -> Self {
+        self.is_outline = true;
         self
     }
 
@@ -124,7 +136,12 @@ impl LocalModels {
             }
             Source::Hub(repo) => {
                 let mut progress = |progress: hub::Progress<'_>| (self.on_fetch)(&progress);
-                let found = hub::fetch(&repo, &spec.revision, &self.hub, &mut progress)?;
+                let (revision, hub) = (&spec.revision, &self.hub);
+                let found = if self.is_outline {
+                    hub::outline(&repo, revision, hub, &self.cache.join(OUTLINES), &mut progress)?
+                } else {
+                    hub::fetch(&repo, revision, hub, &mut progress)?
+                };
                 (found.folder, repo, Some(found.commit))
             }
         })
@@ -184,6 +201,7 @@ impl Opener for LocalModels {
         bytes: u64,
         tell: &mut dyn FnMut(Opening<'_>),
     ) -> Result<Box<dyn Door>> {
+        assert!(!self.is_outline, "a plan opens no model");
         let known = self.known(name, spec)?;
         let (key, kv_bytes) = (known.key.clone(), bytes.saturating_sub(known.needs.weight_bytes));
         let options = self.options(spec, &key);
