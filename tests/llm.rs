@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::Device;
 use serde_json::json;
@@ -135,7 +136,7 @@ fn an_answer_in_a_grammar_always_parses() {
     }
 }
 
-fn judge_template(n_answers: usize) -> AnswerTemplate {
+fn judge_template(n_answers: usize) -> Arc<AnswerTemplate> {
     let ratings = ["1", "2", "3", "4", "5", "N/A"].map(str::to_owned).to_vec();
     let mut segments = Vec::new();
     for i in 1..=n_answers {
@@ -145,7 +146,7 @@ fn judge_template(n_answers: usize) -> AnswerTemplate {
         segments.push(Segment::Forced("\nReason:".to_owned()));
         segments.push(Segment::Free { n_tokens_max: 9, until: "\n".to_owned() });
     }
-    AnswerTemplate { segments }
+    Arc::new(AnswerTemplate { segments })
 }
 
 #[test]

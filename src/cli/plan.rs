@@ -14,7 +14,7 @@ use crate::pipeline::Plan;
 pub(super) fn plan(args: &PlanArgs, screen: &Screen) -> Result<()> {
     let recipe = read(&args.recipe)?;
     let models = local(&args.recipe.machine, screen, false)?;
-    let mut models = models.deterministic(recipe.deterministic);
+    let mut models = models.deterministic(recipe.deterministic).only_planned();
     let plan = Plan::build(&recipe, limit(&args.recipe), &mut models)?;
     if args.json {
         let mut plan = json!(plan);

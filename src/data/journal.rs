@@ -118,8 +118,7 @@ impl Journal {
     /// # Errors
     /// [`crate::Error::Environment`] when the disk refuses or the line was changed since.
     pub fn read_at(&mut self, offset: u64) -> Result<Entry> {
-        let line = self.lines.read_at(offset)?;
-        parse(&line).map_err(|why| {
+        parse(self.lines.read_at(offset)?).map_err(|why| {
             crate::Error::environment(
                 format!("the line at byte {offset} of {}: {why}", self.lines.path().display()),
                 "the file was changed while the run was going on; run the same command again",

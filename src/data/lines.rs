@@ -7,6 +7,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,9 @@ const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Bytes looked at in one go when the end of the last whole line is sought.
 const TAIL_STEP: u64 = 1 << 16;
 
+/// Bytes read in one go when lines are asked for by their offsets.
+const WINDOW_BYTES: u64 = 1 << 17;
+
 /// An append-only file of lines, open for writing. One writer at a time: the run folder's lock.
 #[derive(Debug)]
 pub struct Lines {
@@ -27,6 +31,14 @@ pub struct Lines {
     len: u64,
     synced_at: Instant,
     dirty: bool,
+    window: Window,
+}
+
+/// What was read last: lines are mostly asked for in the order in which they stand.
+#[derive(Debug, Default)]
+struct Window {
+    start: u64,
+    bytes: Vec<u8>,
 }
 
 impl Lines {
@@ -49,6 +61,7 @@ impl Lines {
             len,
             synced_at: Instant::now(),
             dirty: len < found,
+            window: Window::default(),
         };
         Ok((lines, found - len))
     }
@@ -91,15 +104,16 @@ impl Lines {
     ///
     /// # Errors
     /// [`Error::Environment`] when the disk refuses.
-    pub fn read_at(&mut self, offset: u64) -> Result<Vec<u8>> {
+    pub fn read_at(&mut self, offset: u64) -> Result<&[u8]> {
         assert!(offset < self.len, "{offset} is no line of {}", self.path.display());
-        let mut line = Vec::new();
-        let read = self.file.seek(SeekFrom::Start(offset)).and_then(|_| {
-            BufReader::new((&mut self.file).take(self.len - offset)).read_until(b'\n', &mut line)
-        });
-        read.map_err(|e| Error::disk("read", &self.path, e))?;
-        line.pop();
-        Ok(line)
+        let line = match self.window.line(offset) {
+            Some(line) => line,
+            None => {
+                let read = self.window.read(&mut self.file, offset, self.len);
+                read.map_err(|e| Error::disk("read", &self.path, e))?
+            }
+        };
+        Ok(&self.window.bytes[line])
     }
 
     /// Empties the file.
@@ -109,6 +123,7 @@ impl Lines {
     pub fn clear(&mut self) -> Result<()> {
         self.file.set_len(0).map_err(|e| Error::disk("empty", &self.path, e))?;
         self.len = 0;
+        self.window = Window::default();
         self.dirty = true;
         self.sync()
     }
@@ -116,6 +131,32 @@ impl Lines {
     /// Where the file is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+impl Window {
+    /// Where in `bytes` the line that starts at `offset` stands, if it is there in whole.
+    fn line(&self, offset: u64) -> Option<Range<usize>> {
+        let start = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        let rest = self.bytes.get(start..)?;
+        let n = (&mut &*rest).skip_until(b'\n').expect("memory can be read");
+        (n > 0 && rest[n - 1] == b'\n').then(|| start..start + n - 1)
+    }
+
+    /// Reads on from `offset` until a whole line is there.
+    fn read(&mut self, file: &mut File, offset: u64, len: u64) -> io::Result<Range<usize>> {
+        let mut n_wanted = WINDOW_BYTES;
+        loop {
+            self.start = offset;
+            self.bytes.clear();
+            file.seek(SeekFrom::Start(offset))?;
+            file.take(n_wanted.min(len - offset)).read_to_end(&mut self.bytes)?;
+            match self.line(offset) {
+                Some(line) => return Ok(line),
+                None if n_wanted < len - offset => n_wanted *= 8,
+                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
     }
 }
 

@@ -1,18 +1,30 @@
 //! The whole of a checkpoint: from a name to a folder of the cache.
 
 use std::fs;
+use std::path::Path;
 
 use super::cache::{RepoCache, create_folder, is_commit, missing};
 use super::client::Client;
 use super::download::{Wanted, download, patiently};
 use super::files::{self, INDEX, ONE_FILE, REQUIRED, Weights, is_safe};
+use super::outline::Outlines;
 use super::{Checkpoint, HubOptions, Progress};
 use crate::{Error, Result};
+
+/// How weights are brought: in whole into the cache, or as outlines into a folder of their own.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Extent<'a> {
+    /// All of their bytes.
+    Whole,
+    /// Header and length; what follows the header is a hole.
+    Outline(&'a Path),
+}
 
 pub(super) fn fetch(
     repo: &str,
     revision: &str,
     options: &HubOptions,
+    extent: Extent<'_>,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Checkpoint> {
     check_names(repo, revision)?;
@@ -22,9 +34,9 @@ pub(super) fn fetch(
         return found.map_err(|names| missing(repo, &options.cache, &names));
     }
     if let Ok(found) = found
-        && is_commit(revision)
+        && (is_commit(revision) || matches!(extent, Extent::Outline(_)))
     {
-        return Ok(found); // A commit never changes.
+        return Ok(found); // A commit never changes, and a plan may look at the last one.
     }
     let client = Client::new(options, repo);
     let what = format!("the list of files of {repo}");
@@ -48,10 +60,11 @@ pub(super) fn fetch(
         }
         bring(&cache, &client, options, commit, name, progress)
     };
-    files::small(&names).try_for_each(&mut bring)?;
-    match weights {
-        Weights::One => bring(ONE_FILE)?,
+    let mut small: Vec<&str> = files::small(&names).collect();
+    let shards = match weights {
+        Weights::One => vec![ONE_FILE.to_owned()],
         Weights::Sharded => {
+            small.push(INDEX);
             bring(INDEX)?;
             let path = folder.join(INDEX);
             let index = fs::read(&path).map_err(|e| Error::disk("read", &path, e))?;
@@ -59,10 +72,21 @@ pub(super) fn fetch(
             if let Some(shard) = shards.iter().find(|shard| !names.contains(shard)) {
                 return Err(lacks(format!("{INDEX} names {shard}, which is not there")));
             }
-            shards.iter().try_for_each(|shard| bring(shard))?;
+            shards
         }
-    }
-    cache.set_commit(commit)?;
+    };
+    small.iter().try_for_each(|name| bring(name))?;
+    let folder = match extent {
+        Extent::Whole => {
+            shards.iter().try_for_each(|shard| bring(shard))?;
+            cache.set_commit(commit)?;
+            folder
+        }
+        Extent::Outline(outlines) => {
+            let sketch = Outlines { client: &client, options, commit };
+            sketch.draw(&folder, &small, &shards, &outlines.join(commit))?
+        }
+    };
     Ok(Checkpoint { folder, commit: commit.to_owned() })
 }
 

@@ -20,6 +20,8 @@ mod files;
 #[cfg(test)]
 #[cfg(feature = "hub")]
 mod loopback;
+#[cfg(feature = "hub")]
+mod outline;
 #[cfg(test)]
 #[cfg(feature = "hub")]
 mod tests;
@@ -83,7 +85,40 @@ pub fn fetch(
     options: &HubOptions,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Checkpoint> {
-    fetch::fetch(repo, revision, options, progress)
+    fetch::fetch(repo, revision, options, fetch::Extent::Whole, progress)
+}
+
+/// Brings what sizes and shapes can be read from, and no weights: a checkpoint in a folder below
+/// `outlines` whose shards are holes behind their headers, or the whole one where it is in the
+/// cache already.
+///
+/// # Errors
+/// As [`fetch()`].
+#[cfg(feature = "hub")]
+pub fn outline(
+    repo: &str,
+    revision: &str,
+    options: &HubOptions,
+    outlines: &std::path::Path,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Checkpoint> {
+    let folder = outlines.join(repo.replace('/', "--"));
+    fetch::fetch(repo, revision, options, fetch::Extent::Outline(&folder), progress)
+}
+
+/// This build has no HTTP client: says so.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "hub"))]
+pub fn outline(
+    repo: &str,
+    revision: &str,
+    options: &HubOptions,
+    _outlines: &std::path::Path,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Checkpoint> {
+    fetch(repo, revision, options, progress)
 }
 
 /// This build has no HTTP client: says so.

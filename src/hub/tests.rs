@@ -136,6 +136,36 @@ fn the_needed_files_come_into_the_standard_layout() {
     assert_eq!(fetcher.hub.asked().len(), n_asked + 1, "a commit never changes");
 }
 
+/// A safetensors file with one tensor of zeros.
+fn weights(n: usize) -> Vec<u8> {
+    let header =
+        format!(r#"{{"a": {{"dtype": "F32", "shape": [{n}], "data_offsets": [0, {}]}}}}"#, 4 * n);
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend_from_slice(header.as_bytes());
+    bytes.extend(std::iter::repeat_n(0, 4 * n));
+    bytes
+}
+
+#[test]
+fn an_outline_has_headers_and_lengths_and_leaves_the_cache_without_weights() {
+    let mut files = sharded();
+    files[5].1 = weights(500_000);
+    files[6].1 = weights(700_000);
+    let fetcher = Fetcher::new(&files);
+    let outlines = tempfile::tempdir().unwrap();
+    let outline = || outline("org/name", "main", &fetcher.options, outlines.path(), &mut |_| {});
+    fetcher.hub.play(SHARD, &[Trick::Cut(20)]);
+    let found = outline().unwrap();
+    assert_eq!(found.commit, COMMIT);
+    assert!(found.folder.starts_with(outlines.path()));
+    check(&found, &files);
+    let cached = fetcher.repo().join("snapshots").join(COMMIT);
+    assert!(!cached.join(SHARD).exists() && cached.join("config.json").exists());
+
+    fetcher.fetch().unwrap();
+    assert_eq!(outline().unwrap().folder, cached, "what is there in whole is better");
+}
+
 #[test]
 fn a_cut_download_goes_on_where_it_stopped() {
     let files = sharded();

@@ -3,6 +3,8 @@
 //! A trait, because the pipeline's own bench and tests stand a model behind it that answers at
 //! once; the real one is [`Llm`](super::Llm).
 
+use std::sync::Arc;
+
 use crate::Result;
 use crate::engine::request::{Choice, FinishReason, RequestId, Sampling};
 use crate::text::chat::Message;
@@ -33,7 +35,7 @@ pub struct Options {
     /// A grammar that the answer follows.
     pub grammar: Option<Grammar>,
     /// Forced text, choice points and bounded free text; excludes `grammar` and `stop`.
-    pub template: Option<AnswerTemplate>,
+    pub template: Option<Arc<AnswerTemplate>>,
 }
 
 /// A finished answer.

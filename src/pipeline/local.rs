@@ -28,6 +28,9 @@ const SHARE_OF_DEVICE: f64 = 0.97;
 /// Folder of the tiny checkpoints, below the cache.
 pub const TINY: &str = "tiny";
 
+/// Folder of checkpoints without weights, below the cache.
+const OUTLINES: &str = "outlines";
+
 /// Opens the models of this machine.
 pub struct LocalModels {
     device: Device,
@@ -36,6 +39,7 @@ pub struct LocalModels {
     budget: u64,
     cache: PathBuf,
     known: HashMap<String, Known>,
+    is_outline: bool,
     on_fetch: Box<dyn FnMut(&hub::Progress<'_>)>,
     /// What resident models took, where the device has memory of its own.
     ledger: Option<Ledger>,
@@ -73,6 +77,7 @@ impl LocalModels {
             budget: budget as u64,
             cache: cache.to_owned(),
             known: HashMap::new(),
+            is_outline: false,
             on_fetch: Box::new(|_| ()),
             ledger: own.map(Ledger::new),
             ahead: None,
@@ -90,6 +95,13 @@ impl LocalModels {
     #[must_use]
     pub fn offline(mut self, offline: bool) -> Self {
         self.hub = HubOptions::from_env(offline);
+        self
+    }
+
+    /// Fetches of a repository only what a plan needs: such models cannot be opened.
+    #[must_use]
+    pub fn only_planned(mut self) -> Self {
+        self.is_outline = true;
         self
     }
 
@@ -138,7 +150,12 @@ impl LocalModels {
             }
             Source::Hub(repo) => {
                 let mut progress = |progress: hub::Progress<'_>| (self.on_fetch)(&progress);
-                let found = hub::fetch(&repo, &spec.revision, &self.hub, &mut progress)?;
+                let (revision, hub) = (&spec.revision, &self.hub);
+                let found = if self.is_outline {
+                    hub::outline(&repo, revision, hub, &self.cache.join(OUTLINES), &mut progress)?
+                } else {
+                    hub::fetch(&repo, revision, hub, &mut progress)?
+                };
                 (found.folder, repo, Some(found.commit))
             }
         })
@@ -198,6 +215,7 @@ impl Opener for LocalModels {
         bytes: u64,
         tell: &mut dyn FnMut(Opening<'_>),
     ) -> Result<Box<dyn Door>> {
+        assert!(!self.is_outline, "a plan opens no model");
         let known = self.known(name, spec)?;
         let (key, kv_bytes) = (known.key.clone(), bytes.saturating_sub(known.needs.weight_bytes));
         let options = self.options(spec, &key);

@@ -34,24 +34,25 @@ pub(super) fn layout(mut row: Columns) -> Columns {
     if let Some(metadata) = row.get_mut(METADATA).filter(|metadata| !metadata.is_null()) {
         *metadata = Value::String(metadata.to_string());
     }
-    let (Some(chosen), Some(rejected)) = (messages(&row, "chosen"), messages(&row, "rejected"))
-    else {
+    if !is_conversation(&row, "chosen") || !is_conversation(&row, "rejected") {
         return row;
-    };
+    }
+    let [mut chosen, mut rejected] = ["chosen", "rejected"].map(|side| take_turns(&mut row, side));
     let own_turns = chosen.len().min(rejected.len()) - 1;
     let n_shared = chosen.iter().zip(&rejected).take(own_turns).take_while(|(a, b)| a == b).count();
+    let (own, other) = (chosen.split_off(n_shared), rejected.split_off(n_shared));
     let prompt = match row.get("prompt").and_then(Value::as_str) {
         Some(text) if n_shared == 0 => vec![json!({"role": "user", "content": text})],
-        _ => chosen[..n_shared].to_vec(),
+        _ => chosen,
     };
-    row.insert("prompt".to_owned(), Value::Array(prompt));
-    row.insert("chosen".to_owned(), Value::Array(chosen[n_shared..].to_vec()));
-    row.insert("rejected".to_owned(), Value::Array(rejected[n_shared..].to_vec()));
+    for (name, turns) in [("prompt", prompt), ("chosen", own), ("rejected", other)] {
+        row.insert(name.to_owned(), Value::Array(turns));
+    }
     let rating = |name: &str| row.get(name).and_then(Value::as_f64);
     if let (Some(high), Some(low)) = (rating("chosen_rating"), rating("rejected_rating")) {
         row.insert("margin".to_owned(), json!(high - low));
     }
-    let first = FIRST.iter().filter_map(|name| row.remove_entry(*name));
+    let first = FIRST.iter().filter_map(|name| row.shift_remove_entry(*name));
     let mut ordered: Columns = first.collect();
     ordered.extend(row);
     ordered
@@ -62,14 +63,25 @@ pub(super) fn is_pair(names: &[&str]) -> bool {
     ["prompt", "chosen", "rejected"].iter().all(|name| names.contains(name))
 }
 
-/// The messages of a column, each cut down to its role and content; none when it holds others.
-fn messages(row: &Columns, column: &str) -> Option<Vec<Value>> {
-    let list = row.get(column)?.as_array()?;
-    let message = |value: &Value| {
-        let (role, content) = (value.get("role")?.as_str()?, value.get("content")?.as_str()?);
-        Some(json!({"role": role, "content": content}))
+/// Whether a column is a list of messages.
+fn is_conversation(row: &Columns, column: &str) -> bool {
+    let list = row.get(column).and_then(Value::as_array);
+    let is_text = |message: &Value, key: &str| message.get(key).is_some_and(Value::is_string);
+    list.is_some_and(|list| {
+        !list.is_empty() && list.iter().all(|m| is_text(m, "role") && is_text(m, "content"))
+    })
+}
+
+/// Takes the messages out of a column, each with its role and content only.
+fn take_turns(row: &mut Columns, column: &str) -> Vec<Value> {
+    let Some(Value::Array(mut turns)) = row.get_mut(column).map(Value::take) else {
+        unreachable!("`{column}` is a list: it has just been looked at")
     };
-    list.iter().map(message).collect::<Option<Vec<_>>>().filter(|list| !list.is_empty())
+    for turn in &mut turns {
+        let [role, content] = ["role", "content"].map(|key| turn[key].take());
+        *turn = json!({"role": role, "content": content});
+    }
+    turns
 }
 
 #[cfg(test)]

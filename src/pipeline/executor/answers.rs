@@ -1,5 +1,6 @@
 //! The executor's way to the models: questions out, answers in.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::asked::{Asked, Unit};
@@ -21,7 +22,7 @@ impl Executor<'_, '_, '_> {
     pub(super) fn ask(&mut self, step: usize, live: Rc<Live>) -> Result<()> {
         let scopes = live.scopes_into(self.setting.graph, step);
         if let Some(dropped) = self.known_drop(step, live.row.id) {
-            self.drop_row(step, &live, dropped)?;
+            self.drop_row(step, &live, &live.row.columns, dropped)?;
             return self.release(&scopes);
         }
         let setting = self.setting;
@@ -47,7 +48,7 @@ impl Executor<'_, '_, '_> {
         for ordinal in open {
             if let Err(dropped) = self.ask_unit(step, &live, asked, ordinal)? {
                 // What is wrong with a row is wrong with all its units: it is dropped as one.
-                self.drop_row(step, &live, dropped)?;
+                self.drop_row(step, &live, &live.row.columns, dropped)?;
                 self.waiting.give_up(asked);
                 return self.release(&scopes);
             }
@@ -67,7 +68,7 @@ impl Executor<'_, '_, '_> {
         let asking = setting.asking(step);
         let model = index_of(setting.recipe, asking.model());
         let door = self.doors.door(model, self.tally)?;
-        let questions = {
+        let mut questions = {
             let count = |template: &AnswerTemplate| door.n_tokens_max(template);
             match asking.ask(&live.row.columns, ordinal, &count) {
                 Ok(questions) => questions,
@@ -86,14 +87,12 @@ impl Executor<'_, '_, '_> {
             draw.key()
         };
         let mut ids = Vec::with_capacity(questions.len());
-        for question in &questions {
+        for question in &mut questions {
             let id = RequestId(self.waiting.number());
-            let ask = Ask {
-                id,
-                messages: question.messages.clone(),
-                options: question.options.clone(),
-                noise: noise(question),
-            };
+            let noise = noise(question);
+            // The row will tell what was asked, not how: the options go with the question.
+            let options = std::mem::take(&mut question.options);
+            let ask = Ask { id, messages: question.messages.clone(), options, noise };
             if let Err(refusal) = door.submit(ask)? {
                 self.waiting.let_go(&ids);
                 let (reason, detail) = refusal.0.split_once(": ").unwrap_or((&refusal.0, ""));
@@ -130,12 +129,15 @@ impl Executor<'_, '_, '_> {
     /// Makes the row that a unit's answers are for.
     fn finish_unit(&mut self, model: usize, unit: Unit) -> Result<()> {
         let waiting = self.waiting.row(unit.asked);
-        let (step, live) = (waiting.step, waiting.live.clone());
+        let (step, mut live) = (waiting.step, waiting.live.clone());
+        let is_last = self.waiting.finish_unit(unit.asked);
         let setting = self.setting;
         let (asking, name) = (setting.asking(step), setting.name(step));
         let answers: Vec<Answer> = unit.answers.into_iter().flatten().collect();
         let source = Source { step: name, model: self.doors.name(model), noise: unit.noise };
-        match asking.read(&live.row.columns, &unit.questions, &answers, source) {
+        let own = Live::take_columns(&mut live);
+        let mut columns = own.map_or(Cow::Borrowed(&live.row.columns), Cow::Owned);
+        match asking.read(&mut columns, unit.questions, answers, source) {
             Ok(made) => {
                 if let Some(note) = made.note {
                     self.tally.note(step, note);
@@ -149,11 +151,12 @@ impl Executor<'_, '_, '_> {
                 let row = Row { id, columns: made.columns };
                 self.finish_row(step, child(&live, row, unit.ordinal), origin)?;
             }
-            Err(dropped) => self.drop_row(step, &live, dropped)?,
+            Err(dropped) => self.drop_row(step, &live, &columns, dropped)?,
         }
-        match self.waiting.finish_unit(unit.asked) {
-            Some(asked) => self.release(&asked.live.scopes_into(self.setting.graph, step)),
-            None => self.release(&[]),
+        if is_last {
+            self.release(&live.scopes_into(self.setting.graph, step))
+        } else {
+            self.release(&[])
         }
     }
 }

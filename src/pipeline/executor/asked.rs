@@ -83,14 +83,15 @@ impl Waiting {
         &self.rows[&asked]
     }
 
-    /// Counts one unit of a row as finished; the row when it was the last.
-    pub(super) fn finish_unit(&mut self, asked: u64) -> Option<Asked> {
+    /// Counts one unit of a row as finished; true when it was the last, and the row waits no more.
+    pub(super) fn finish_unit(&mut self, asked: u64) -> bool {
         let row = self.rows.get_mut(&asked).expect("a row waits for its units");
         row.n_units_open -= 1;
-        if row.n_units_open > 0 {
-            return None;
+        let is_last = row.n_units_open == 0;
+        if is_last {
+            self.rows.remove(&asked);
         }
-        self.rows.remove(&asked)
+        is_last
     }
 
     /// Gives a row up; answers to its questions are let go when they come.

@@ -9,6 +9,7 @@ mod answers;
 mod asked;
 mod scopes;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 use std::rc::Rc;
@@ -181,19 +182,21 @@ impl<'b, 't, 'd> Executor<'b, 't, 'd> {
     }
 
     /// Moves a row into a step.
-    fn advance(&mut self, step: usize, live: Rc<Live>) -> Result<()> {
+    fn advance(&mut self, step: usize, mut live: Rc<Live>) -> Result<()> {
         let setting = self.setting;
         match &setting.runners[step] {
             Runner::Load | Runner::Group(_) => unreachable!("rows are gathered, not moved, there"),
             Runner::Plain(plain) => {
-                match plain.apply(&live.row.columns) {
+                let own = Live::take_columns(&mut live);
+                let mut columns = own.map_or(Cow::Borrowed(&live.row.columns), Cow::Owned);
+                match plain.apply(&mut columns) {
                     Ok(rows) => {
                         let siblings = rows.len() as u64;
                         for (ordinal, columns) in (0..).zip(rows) {
                             self.make_child(step, &live, columns, (ordinal, siblings))?;
                         }
                     }
-                    Err(dropped) => self.drop_row(step, &live, dropped)?,
+                    Err(dropped) => self.drop_row(step, &live, &columns, dropped)?,
                 }
                 self.release(&live.scopes_into(setting.graph, step))
             }
@@ -330,13 +333,22 @@ impl<'b, 't, 'd> Executor<'b, 't, 'd> {
                 let live = child(&scope.ancestor, Row { id, columns }, 0);
                 self.finish_row(group.step, live, origin)?;
             }
-            Err(dropped) => self.drop_row(group.step, &scope.ancestor, dropped)?,
+            Err(dropped) => {
+                let ancestor = &scope.ancestor;
+                self.drop_row(group.step, ancestor, &ancestor.row.columns, dropped)?;
+            }
         }
         Ok(scope.enclosing)
     }
 
     /// Writes down that a row went no further than `step`, and tells the groups that wait for it.
-    fn drop_row(&mut self, step: usize, live: &Live, dropped: Dropped) -> Result<()> {
+    fn drop_row(
+        &mut self,
+        step: usize,
+        live: &Live,
+        columns: &Columns,
+        dropped: Dropped,
+    ) -> Result<()> {
         let name = self.setting.name(step);
         let reused = self.store.gone(step, live.row.id).is_some();
         self.tally.dropped(step, &dropped.reason, reused);
@@ -353,7 +365,7 @@ impl<'b, 't, 'd> Executor<'b, 't, 'd> {
                 step: name.to_owned(),
                 reason: dropped.reason,
                 detail: Some(dropped.detail).filter(|detail| !detail.is_empty()),
-                columns: live.row.columns.clone(),
+                columns: columns.clone(),
             })?;
         }
         Ok(())

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::data::row::Row;
+use crate::data::row::{Columns, Row};
 use crate::pipeline::graph::Graph;
 
 /// Names a scope while the executor runs.
@@ -83,6 +83,11 @@ impl Live {
         let groups = self.group_scopes.iter();
         let covering = groups.filter(|(group, _)| graph.groups[*group].covers(step));
         std::iter::once(self.root_scope).chain(covering.map(|(_, scope)| *scope)).collect()
+    }
+
+    /// The columns of a row that nobody else will read; nothing when somebody will.
+    pub(super) fn take_columns(live: &mut Rc<Self>) -> Option<Columns> {
+        Rc::get_mut(live).map(|own| std::mem::take(&mut own.row.columns))
     }
 
     /// The scope in which the group gathers this row.

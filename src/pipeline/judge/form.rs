@@ -4,6 +4,8 @@
 //! space where one of a few choices follows, and without one before free text: either way the
 //! model meets the tokens that it would have written itself.
 
+use std::sync::Arc;
+
 use super::{KIND_CHOICES, has_kinds, rating_choices};
 use crate::llm::Refusal;
 use crate::recipe::spec::{Aspect, Rationale};
@@ -29,7 +31,7 @@ pub(crate) enum Slot {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Form {
     /// What the model fills.
-    pub(crate) template: AnswerTemplate,
+    pub(crate) template: Arc<AnswerTemplate>,
     /// `[segments]` the text's position and the slot; `None` where text is forced.
     pub(crate) slots: Vec<Option<(usize, Slot)>>,
     /// Most tokens of one rationale.
@@ -115,7 +117,7 @@ impl Form {
             lead = forced;
         }
         Self {
-            template: AnswerTemplate { segments },
+            template: Arc::new(AnswerTemplate { segments }),
             slots,
             n_rationale_tokens: n_rationale,
             n_tokens_max: 0,

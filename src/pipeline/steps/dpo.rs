@@ -4,16 +4,18 @@
 //! no pair: equal ratings, equal texts, an answer without a rating. distilabel's columns, and the
 //! margin as ours.
 
+use std::borrow::Cow;
+
 use serde_json::{Number, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Dropped, Plain, list, text, texts};
+use super::{Dropped, Plain, list, take, text, texts};
 use crate::data::row::Columns;
 
 pub(super) struct DpoStep;
 
 impl Plain for DpoStep {
-    fn apply(&self, row: &Columns) -> Result<Vec<Columns>, Dropped> {
+    fn apply(&self, row: &mut Cow<'_, Columns>) -> Result<Vec<Columns>, Dropped> {
         let instruction = text(row, "instruction")?;
         let generations = texts(row, "generations")?;
         let ratings = ratings(row, generations.len())?;
@@ -35,18 +37,22 @@ impl Plain for DpoStep {
             turns.push(json!({"role": "assistant", "content": answer}));
             Value::Array(turns)
         };
-        let mut columns = row.clone();
-        let mut put = |name: &str, value: Value| columns.insert(name.to_owned(), value);
-        put("prompt", Value::String(instruction.to_owned()));
-        put("prompt_id", Value::String(sha256_hex(instruction)));
-        for (side, index) in [("chosen", best), ("rejected", worst)] {
-            put(side, turns(generations[index]));
-            if let Some(models) = models {
-                put(&format!("{side}_model"), models[index].clone());
-            }
-            put(&format!("{side}_rating"), Value::Number(ratings[index].written.clone()));
+        let mut new = vec![
+            ("prompt", Value::String(instruction.to_owned())),
+            ("prompt_id", Value::String(sha256_hex(instruction))),
+        ];
+        let names = [
+            ("chosen", "chosen_model", "chosen_rating", best),
+            ("rejected", "rejected_model", "rejected_rating", worst),
+        ];
+        for (side, model, rating, index) in names {
+            new.push((side, turns(generations[index])));
+            new.extend(models.map(|models| (model, models[index].clone())));
+            new.push((rating, Value::Number(ratings[index].written.clone())));
         }
-        put("margin", json!(margin));
+        new.push(("margin", json!(margin)));
+        let mut columns = take(row);
+        columns.extend(new.into_iter().map(|(name, value)| (name.to_owned(), value)));
         Ok(vec![columns])
     }
 }
@@ -116,7 +122,9 @@ fn models(row: &Columns, n_generations: usize) -> Option<&[Value]> {
 }
 
 fn sha256_hex(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    let digest = Sha256::digest(text.as_bytes());
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).expect("below sixteen");
+    digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(digit).collect()
 }
 
 #[cfg(test)]
@@ -128,7 +136,7 @@ mod tests {
             "instruction": "1 + 1?", "generations": generations, "ratings": ratings,
             "model_names": ["a", "b"],
         });
-        let mut rows = DpoStep.apply(row.as_object().unwrap())?;
+        let mut rows = DpoStep.apply(&mut Cow::Borrowed(row.as_object().unwrap()))?;
         Ok(Value::Object(rows.remove(0)))
     }
 
@@ -163,7 +171,7 @@ mod tests {
             "instruction": "i", "generations": ["x", "y"], "ratings": [1, 2],
             "system_prompt": "be kind", "generation_models": ["p", "q"],
         });
-        let rows = DpoStep.apply(row.as_object().unwrap()).unwrap();
+        let rows = DpoStep.apply(&mut Cow::Borrowed(row.as_object().unwrap())).unwrap();
         let system = json!({"role": "system", "content": "be kind"});
         assert_eq!((&rows[0]["chosen"][0], &rows[0]["rejected"][0]), (&system, &system));
         assert_eq!(rows[0]["chosen_model"], "q");

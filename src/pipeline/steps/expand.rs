@@ -3,6 +3,8 @@
 //! As in distilabel, a list that is renamed stays beside its items. Lists of unequal length, which
 //! distilabel fills with whatever is at hand, drop the row.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::{Dropped, Plain, list};
@@ -29,7 +31,7 @@ impl ExpandStep {
 }
 
 impl Plain for ExpandStep {
-    fn apply(&self, row: &Columns) -> Result<Vec<Columns>, Dropped> {
+    fn apply(&self, row: &mut Cow<'_, Columns>) -> Result<Vec<Columns>, Dropped> {
         let mut lists: Vec<(&str, &[Value])> = Vec::new();
         for (old, new) in &self.columns {
             lists.push((new, list(row, old)?));
@@ -46,7 +48,7 @@ impl Plain for ExpandStep {
             return Err(Dropped::new("nothing to expand", "the list is empty"));
         }
         let expand = |i: usize| {
-            let mut columns = row.clone();
+            let mut columns = (**row).clone();
             for (new, items) in &lists {
                 columns.insert((*new).to_owned(), items[i].clone());
             }
@@ -63,7 +65,7 @@ mod tests {
 
     fn expand(columns: ColumnNames, row: Value) -> Result<Vec<Value>, Dropped> {
         let step = ExpandStep::build(&ExpandColumns { columns });
-        let rows = step.apply(row.as_object().unwrap())?;
+        let rows = step.apply(&mut Cow::Borrowed(row.as_object().unwrap()))?;
         Ok(rows.into_iter().map(Value::Object).collect())
     }
 

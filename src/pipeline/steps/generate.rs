@@ -3,11 +3,13 @@
 //! The user's turn is a template over columns of the row; a row's own `system_prompt` wins over
 //! the step's. Several answers become as many rows, or one row of lists when grouped.
 
+use std::borrow::Cow;
+
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde_json::Value;
 
-use super::{Asking, Dropped, Made, Question, Source, metadata, options, text};
+use super::{Asking, Dropped, Made, Question, Source, metadata, options, take, text};
 use crate::data::row::Columns;
 use crate::llm::{Answer, Options};
 use crate::pipeline::judge::Counter;
@@ -97,12 +99,12 @@ impl Asking for GenerateStep {
 
     fn read(
         &self,
-        row: &Columns,
-        questions: &[Question],
-        answers: &[Answer],
+        row: &mut Cow<'_, Columns>,
+        questions: Vec<Question>,
+        answers: Vec<Answer>,
         source: Source<'_>,
     ) -> Result<Made, Dropped> {
-        let mut columns = row.clone();
+        let mut columns = take(row);
         let mut texts: Vec<Value> =
             answers.iter().map(|answer| Value::String(answer.text.clone())).collect();
         let generation = if self.grouped {

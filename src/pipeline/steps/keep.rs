@@ -1,5 +1,7 @@
 //! KeepColumns: a choice of columns, in the order asked for.
 
+use std::borrow::Cow;
+
 use super::{Dropped, Plain};
 use crate::data::row::Columns;
 use crate::recipe::spec::KeepColumns;
@@ -15,7 +17,7 @@ impl KeepStep {
 }
 
 impl Plain for KeepStep {
-    fn apply(&self, row: &Columns) -> Result<Vec<Columns>, Dropped> {
+    fn apply(&self, row: &mut Cow<'_, Columns>) -> Result<Vec<Columns>, Dropped> {
         let mut kept = Columns::new();
         for column in &self.columns {
             let value =
@@ -36,8 +38,11 @@ mod tests {
         let columns = vec!["c".to_owned(), "a".to_owned()];
         let step = KeepStep::build(&KeepColumns { columns });
         let row = json!({"a": 1, "b": 2, "c": 3});
-        let kept = step.apply(row.as_object().unwrap()).unwrap();
+        let kept = step.apply(&mut Cow::Borrowed(row.as_object().unwrap())).unwrap();
         assert_eq!(serde_json::to_string(&kept[0]).unwrap(), r#"{"c":3,"a":1}"#);
-        assert_eq!(step.apply(&Columns::new()).unwrap_err().reason, "no column `c`");
+        assert_eq!(
+            step.apply(&mut Cow::Owned(Columns::new())).unwrap_err().reason,
+            "no column `c`"
+        );
     }
 }

@@ -8,23 +8,24 @@ use serde_json::{Map, Value, json};
 use super::{Question, Source};
 use crate::data::row::Columns;
 use crate::llm::Answer;
+use crate::text::chat::Message;
 
 const COLUMN: &str = "distilabel_metadata";
 
 /// Adds what one task did to the row; lists when `many`.
 pub(super) fn add(
     columns: &mut Columns,
-    questions: &[Question],
-    answers: &[Answer],
+    questions: Vec<Question>,
+    answers: Vec<Answer>,
     source: Source<'_>,
     many: bool,
 ) {
     let keep = |mut values: Vec<Value>| {
         if many { Value::Array(values) } else { values.pop().unwrap_or(Value::Null) }
     };
-    let outputs = answers.iter().map(|answer| Value::String(answer.text.clone())).collect();
-    let inputs = questions.iter().map(raw_input).collect();
+    let inputs = questions.into_iter().map(raw_input).collect();
     let statistics = answers.iter().map(statistics).collect();
+    let outputs = answers.into_iter().map(|answer| Value::String(answer.text)).collect();
     let metadata = columns.entry(COLUMN).or_insert_with(|| Value::Object(Map::new()));
     if !metadata.is_object() {
         *metadata = Value::Object(Map::new());
@@ -71,14 +72,14 @@ pub(super) fn is_metadata(column: &str) -> bool {
     column == COLUMN
 }
 
-fn raw_input(question: &Question) -> Value {
-    let turn = |message: &crate::text::chat::Message| {
+fn raw_input(question: Question) -> Value {
+    let turn = |message: Message| {
         let mut turn = Map::new();
         turn.insert("role".to_owned(), json!(message.role));
-        turn.insert("content".to_owned(), Value::String(message.content.clone()));
+        turn.insert("content".to_owned(), Value::String(message.content));
         Value::Object(turn)
     };
-    Value::Array(question.messages.iter().map(turn).collect())
+    Value::Array(question.messages.into_iter().map(turn).collect())
 }
 
 fn statistics(answer: &Answer) -> Value {

@@ -13,6 +13,8 @@ mod metadata;
 mod self_instruct;
 mod ultrafeedback;
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::judge::Counter;
@@ -94,20 +96,21 @@ pub(crate) trait Asking {
     /// The questions of one unit; never empty.
     fn ask(&self, row: &Columns, unit: u64, count: Counter<'_>) -> Result<Vec<Question>, Dropped>;
 
-    /// The row that the answers make, in the order of the questions.
+    /// The row that the answers make, in the order of the questions. `row` is left as it was when
+    /// none is made.
     fn read(
         &self,
-        row: &Columns,
-        questions: &[Question],
-        answers: &[Answer],
+        row: &mut Cow<'_, Columns>,
+        questions: Vec<Question>,
+        answers: Vec<Answer>,
         source: Source<'_>,
     ) -> Result<Made, Dropped>;
 }
 
 /// A step that needs no model: rows out of one row.
 pub(crate) trait Plain {
-    /// The rows that this row becomes.
-    fn apply(&self, row: &Columns) -> Result<Vec<Columns>, Dropped>;
+    /// The rows that this row becomes. `row` is left as it was when it becomes none.
+    fn apply(&self, row: &mut Cow<'_, Columns>) -> Result<Vec<Columns>, Dropped>;
 }
 
 /// A step, ready to run.
@@ -179,6 +182,11 @@ fn options(generation: &Generation) -> Options {
         grammar: generation.grammar.clone(),
         template: None,
     }
+}
+
+/// The columns of a row to build on: its own where nobody else reads them, else a copy.
+fn take(row: &mut Cow<'_, Columns>) -> Columns {
+    std::mem::take(row.to_mut())
 }
 
 /// The text of a column.

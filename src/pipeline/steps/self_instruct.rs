@@ -3,11 +3,12 @@
 //! What comes back is cleaned into a list: models open with a sentence, number their lines, use
 //! bullets and repeat themselves, and each such line would be answered and judged as a prompt.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::{Asking, Dropped, Made, Question, Source, metadata, options, text};
+use super::{Asking, Dropped, Made, Question, Source, metadata, options, take, text};
 use crate::data::row::Columns;
 use crate::engine::request::FinishReason;
 use crate::llm::{Answer, Options};
@@ -94,9 +95,9 @@ impl Asking for SelfInstructStep {
 
     fn read(
         &self,
-        row: &Columns,
-        questions: &[Question],
-        answers: &[Answer],
+        row: &mut Cow<'_, Columns>,
+        questions: Vec<Question>,
+        answers: Vec<Answer>,
         source: Source<'_>,
     ) -> Result<Made, Dropped> {
         let answer = &answers[0];
@@ -107,7 +108,7 @@ impl Asking for SelfInstructStep {
             return Err(Dropped::new("no instruction in the answer", answer.finish.as_str()));
         }
         let short = instructions.len() < self.n_instructions;
-        let mut columns = row.clone();
+        let mut columns = take(row);
         columns.insert("instructions".to_owned(), json!(instructions));
         metadata::add(&mut columns, questions, answers, source, false);
         columns.insert("model_name".to_owned(), Value::String(source.model.to_owned()));

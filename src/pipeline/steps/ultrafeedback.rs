@@ -4,13 +4,14 @@
 //! also `types` and `rationales-for-ratings`), and ours: the whole distribution of each rating.
 //! With `rationale = "none"` the rationales are null.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use super::{Asking, Dropped, Made, Question, Source, metadata, options, text, texts};
+use super::{Asking, Dropped, Made, Question, Source, metadata, options, take, text, texts};
 use crate::Result;
 use crate::data::row::Columns;
 use crate::llm::{Answer, Options, Refusal};
@@ -115,9 +116,9 @@ impl Asking for JudgeStep {
 
     fn read(
         &self,
-        row: &Columns,
-        questions: &[Question],
-        answers: &[Answer],
+        row: &mut Cow<'_, Columns>,
+        questions: Vec<Question>,
+        answers: Vec<Answer>,
         source: Source<'_>,
     ) -> Result<Made, Dropped> {
         let n_texts = texts(row, "generations")?.len();
@@ -125,10 +126,10 @@ impl Asking for JudgeStep {
         let form = self.forms.borrow()[&n_texts].clone();
         let form = form.expect("a form that does not fit was never asked");
         let taking = Taking { temperature: self.options.sampling.temperature, noise: source.noise };
-        let reading = judge::read(&form, &orders, answers, taking).map_err(|_| {
+        let reading = judge::read(&form, &orders, &answers, taking).map_err(|_| {
             Dropped::new("the judge's answer was cut short", answers[0].finish.as_str())
         })?;
-        let mut columns = row.clone();
+        let mut columns = take(row);
         self.write(&mut columns, &reading, &orders);
         let many = self.orders != Orders::One;
         metadata::add(&mut columns, questions, answers, source, many);
