@@ -39,12 +39,20 @@ __device__ void rope_kv_write(const T* __restrict__ qkv, const float* __restrict
             target = v_pool + (slot * hkv + head - hq - hkv) * d;
         }
         if (head < hq + hkv) {
+            // Angles are four bytes each, a pack of them sixteen.
+            constexpr unsigned ANGLES = N < 4 ? N : 4;
 #pragma unroll
-            for (unsigned j = 0; j < N; j++) {
-                const float c = cos[size_t(row) * half + i + j], s = sin[size_t(row) * half + i + j];
-                const float x = to_f32(first.at[j]), y = to_f32(second.at[j]);
-                first.at[j] = from_f32<T>(x * c - y * s);
-                second.at[j] = from_f32<T>(y * c + x * s);
+            for (unsigned part = 0; part < N; part += ANGLES) {
+                const size_t at = size_t(row) * half + i + part;
+                const Pack<float, ANGLES> c = load<ANGLES>(cos + at), s = load<ANGLES>(sin + at);
+#pragma unroll
+                for (unsigned j = 0; j < ANGLES; j++) {
+                    T& one = first.at[part + j];
+                    T& other = second.at[part + j];
+                    const float x = to_f32(one), y = to_f32(other);
+                    one = from_f32<T>(x * c.at[j] - y * s.at[j]);
+                    other = from_f32<T>(y * c.at[j] + x * s.at[j]);
+                }
             }
         }
         store(target + i, first);

@@ -57,7 +57,7 @@ pub struct Pointers {
 /// Rotates, stores and returns the queries; see `kernel.cu`.
 pub fn rope_kv_write(shape: Shape, at: &RopePointers) -> Launch {
     let Shape { float, t, hq, hkv, d } = shape;
-    let addresses = [at.qkv, at.q, at.k_pool, at.v_pool];
+    let addresses = [at.qkv, at.cos, at.sin, at.q, at.k_pool, at.v_pool];
     let (suffix, pack) = float.packed(d / 2, &addresses);
     Launch {
         op: "kv_write",

@@ -112,10 +112,10 @@ __device__ __forceinline__ unsigned draw(Shared& shared, const float* logits, un
     if (by_rank) cut = reach(row.top_k, [](unsigned) { return Whole(1); });
     if (row.top_p < 1) {
         Whole all = 0;
-        for (unsigned token = threadIdx.x; token < v; token += blockDim.x) {
-            const unsigned key = key_of(logits[token]);
+        each_token(logits, v, [&](float logit, unsigned token) {
+            const unsigned key = key_of(logit);
             if (cut.keeps(key, token)) all += weight(key);
-        }
+        });
         all = block_reduce<Add>(all, Whole(0), shared.weights);
         const Whole goal = Whole(ceil(double(all) * double(row.top_p)));
         cut = reach(goal < 1 ? 1 : goal > all ? all : goal, weight);
@@ -125,10 +125,10 @@ __device__ __forceinline__ unsigned draw(Shared& shared, const float* logits, un
         return share < row.min_p ? 0 : Whole(share * UNIT);
     };
     Whole all = 0;
-    for (unsigned token = threadIdx.x; token < v; token += blockDim.x) {
-        const unsigned key = key_of(logits[token]);
+    each_token(logits, v, [&](float logit, unsigned token) {
+        const unsigned key = key_of(logit);
         if (cut.keeps(key, token)) all += kept_weight(key);
-    }
+    });
     all = block_reduce<Add>(all, Whole(0), shared.weights_kept);
     const Whole bits = philox_bits53(row.key_low, row.key_high, row.position_low,
                                      row.position_high, PURPOSE_TOKEN);
@@ -149,9 +149,9 @@ struct Top {
 __device__ __forceinline__ Top find_top(Shared& shared, const float* logits, unsigned v,
                                         unsigned turn) {
     Top mine = {-INFINITE, 0xffffffffu};
-    for (unsigned token = threadIdx.x; token < v; token += blockDim.x) {
-        if (logits[token] > mine.logit) mine = {logits[token], token};
-    }
+    each_token(logits, v, [&](float logit, unsigned token) {
+        if (logit > mine.logit) mine = {logit, token};
+    });
     const float top = block_reduce<Larger>(mine.logit, -INFINITE, shared.tops[turn]);
     const unsigned token = mine.logit == top ? mine.token : 0xffffffffu;
     return {top, block_reduce<Smaller>(token, 0xffffffffu, shared.firsts[turn])};
@@ -179,9 +179,7 @@ __device__ void sample(const T* __restrict__ logits, const unsigned* __restrict_
     Top top = find_top(shared, adjusted, v, 0);
     if (top.logit == -INFINITE) return write_row(out, 0, 0, NOTHING_LEFT);
     Whole sum = 0;
-    for (unsigned token = threadIdx.x; token < v; token += blockDim.x) {
-        sum += whole_exp(adjusted[token] - top.logit);
-    }
+    each_token(adjusted, v, [&](float logit, unsigned) { sum += whole_exp(logit - top.logit); });
     sum = block_reduce<Add>(sum, Whole(0), shared.sums);
     const float top_before = top.logit;
     const auto logprob = [=](unsigned token) {

@@ -77,6 +77,27 @@ __device__ __forceinline__ void find_bin(Search& search, unsigned n, bool backwa
     search.passed = passed;
 }
 
+// Calls `f(logit, token)` for the tokens of this thread, which are every `blockDim.x`-th. Several are
+// read before the first is used: one block has a multiprocessor for itself, and nobody else to hide
+// how long memory takes.
+template <class F>
+__device__ __forceinline__ void each_token(const float* __restrict__ logits, unsigned v, F f) {
+    constexpr unsigned AHEAD = 4;
+    for (unsigned start = threadIdx.x; start < v; start += AHEAD * blockDim.x) {
+        float ahead[AHEAD];
+#pragma unroll
+        for (unsigned i = 0; i < AHEAD; i++) {
+            const unsigned token = start + i * blockDim.x;
+            ahead[i] = token < v ? logits[token] : 0;
+        }
+#pragma unroll
+        for (unsigned i = 0; i < AHEAD; i++) {
+            const unsigned token = start + i * blockDim.x;
+            if (token < v) f(ahead[i], token);
+        }
+    }
+}
+
 // The key at which the running sum of `measure(key, token)` over falling keys reaches `goal`;
 // `passed` is the sum over all larger keys. The sum over all tokens is at least `goal`.
 template <class Measure>
@@ -90,12 +111,12 @@ __device__ unsigned find_key(Search& search, const float* logits, unsigned v, Wh
         const unsigned n_bins = 1u << n_bits;
         for (unsigned i = threadIdx.x; i < n_bins; i += blockDim.x) search.bins[i] = 0;
         BARRIER();
-        for (unsigned token = threadIdx.x; token < v; token += blockDim.x) {
-            const unsigned key = key_of(logits[token]);
-            if ((key & known) != found) continue;
+        each_token(logits, v, [&](float logit, unsigned token) {
+            const unsigned key = key_of(logit);
+            if ((key & known) != found) return;
             const Whole measured = measure(key, token);
             if (measured) add_shared(&search.bins[key >> shift & (n_bins - 1)], measured);
-        }
+        });
         BARRIER();
         if (warp_idx() == 0) find_bin(search, n_bins, true, goal - passed);
         BARRIER();

@@ -260,9 +260,10 @@ fn compile(op: &str) -> PathBuf {
         fs::read(source).unwrap().hash(&mut hasher);
     }
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let target = folder.join(format!("{op}-{:016x}.so", hasher.finish()));
+    let name = op.replace('/', "-");
+    let target = folder.join(format!("{name}-{:016x}.so", hasher.finish()));
     if !target.exists() {
-        let fresh = folder.join(format!("{op}-{}.so", std::process::id()));
+        let fresh = folder.join(format!("{name}-{}.so", std::process::id()));
         let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
         let mut command = Command::new(&compiler);
         command.args(flags.split_whitespace()).arg(source).arg("-I").arg(shim);

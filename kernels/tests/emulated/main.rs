@@ -17,6 +17,7 @@ mod dense;
 mod device;
 mod kv_write;
 mod moe;
+mod net;
 #[path = "../parity/noise.rs"]
 mod noise;
 #[path = "../parity/ragged.rs"]
