@@ -14,10 +14,28 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const OPS: [&str; 7] =
-    ["embed", "kv_write", "moe", "paged_attention", "rms_norm", "sample", "silu_mul"];
-
 const ARCHS: [u32; 4] = [80, 86, 89, 90];
+
+/// The folders with a `kernel.cu`.
+fn ops() -> Vec<String> {
+    let entries = fs::read_dir(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let folders = entries.map(|entry| entry.unwrap().path());
+    let folders = folders.filter(|folder| folder.join("kernel.cu").is_file());
+    let mut ops: Vec<String> =
+        folders.map(|folder| folder.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    ops.sort();
+    ops
+}
+
+/// A kernel that the build forgets would be missed on the first card only.
+#[test]
+fn every_kernel_is_built_and_can_be_turned_off() {
+    let build = include_str!("../build.rs");
+    for op in ops() {
+        assert!(build.contains(&format!("{op:?}")), "{op} is not in build.rs");
+        assert!(stillroom_kernels::switch::NAMES.contains(&&*op), "{op} has no switch");
+    }
+}
 
 fn nvcc() -> Option<PathBuf> {
     let in_home = || Some(PathBuf::from(std::env::var_os("CUDA_HOME")?).join("bin/nvcc"));
@@ -66,8 +84,8 @@ fn kernels_compile_for_all_cards_and_none_spills() {
         eprintln!("no nvcc here: what it makes of the kernels is not looked at");
         return;
     };
-    for op in OPS {
-        let report = report(&nvcc, op);
+    for op in ops() {
+        let report = report(&nvcc, &op);
         assert!(!report.contains("warning"), "{op}: {report}");
         let mut kernel = "";
         let mut n_kernels = 0;
