@@ -88,14 +88,16 @@ fn models_that_do_not_fit_together_take_turns() {
     let (folder, summary) = run_new(MATH);
     let together = rows(folder.path());
     let folder = tempfile::tempdir().unwrap();
-    let models = Instant { budget: 10, ..Instant::default() };
+    let models = Instant { budget: 10, leaks: Some("b"), ..Instant::default() };
     let staged = run_in(folder.path(), MATH, &models).unwrap();
     assert!(rows(folder.path()) == together);
     assert_eq!(staged.rows, summary.rows);
     assert_eq!(staged.dropped, summary.dropped);
-    let turns =
-        ["open a", "close a", "open b", "close b", "open judge", "close judge"].map(str::to_owned);
-    assert_eq!(models.shared.borrow().residency, turns);
+    let turns = "open a, ahead b, close a, open b, ahead judge, close b, open judge, close judge";
+    assert_eq!(models.shared.borrow().residency.join(", "), turns);
+    let events = std::fs::read_to_string(folder.path().join("events.jsonl")).unwrap();
+    let notes: Vec<&str> = events.lines().filter(|line| line.contains("come back")).collect();
+    assert!(notes.len() == 1 && notes[0].contains("\"model\":\"b\""), "{notes:?}");
     let parquet = |folder: &std::path::Path| {
         std::fs::read(folder.join("dataset/data/train-00000-of-00001.parquet")).unwrap()
     };
@@ -172,7 +174,13 @@ fn a_model_larger_than_memory_is_refused_before_anything_is_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let error = run_in(folder.path(), LINEAR, &models).unwrap_err();
     assert_eq!(error.exit_code(), 3);
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("set `quantize = \"q8_0\"` for it, which needs 1 MiB"), "{hint}");
     assert!(models.shared.borrow().residency.is_empty());
+
+    let models = Instant { budget: 3, ..Instant::default() };
+    let error = run_in(folder.path(), LINEAR, &models).unwrap_err();
+    assert!(error.hint().unwrap().contains("quantised it still needs"), "{error}");
 }
 
 #[test]

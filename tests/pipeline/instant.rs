@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use stillroom::engine::request::{Choice, FinishReason};
 use stillroom::llm::{Answer, Ask, Door, Refusal};
 use stillroom::pipeline::{Facts, Opener, Opening};
-use stillroom::recipe::spec::ModelSpec;
+use stillroom::recipe::spec::{ModelSpec, Quantize};
 use stillroom::text::guides::{AnswerTemplate, Segment};
 use stillroom::{Error, Result};
 
@@ -23,7 +23,7 @@ use stillroom::{Error, Result};
 pub(crate) struct Shared {
     /// Questions asked of each model.
     pub(crate) n_asked: BTreeMap<String, usize>,
-    /// `open` and `close` of each model, in order.
+    /// `open`, `ahead` and `close` of each model, in order.
     pub(crate) residency: Vec<String>,
     /// Answers until the interrupt is raised.
     pub(crate) n_until_interrupt: Option<usize>,
@@ -44,11 +44,13 @@ pub(crate) struct Instant {
     pub(crate) budget: u64,
     /// Words of an answer.
     pub(crate) n_words: usize,
+    /// The model whose memory does not come back.
+    pub(crate) leaks: Option<&'static str>,
 }
 
 impl Default for Instant {
     fn default() -> Self {
-        Self { shared: Rc::default(), jitter: 0, budget: 1000, n_words: 3 }
+        Self { shared: Rc::default(), jitter: 0, budget: 1000, n_words: 3, leaks: None }
     }
 }
 
@@ -69,7 +71,11 @@ impl Opener for Instant {
         Ok(Facts {
             name: name.to_owned(),
             key: spec.source.clone(),
-            weight_bytes: 9,
+            weight_bytes: match spec.quantize {
+                Quantize::None => 9,
+                Quantize::Q8_0 => 5,
+                Quantize::Q4K => 3,
+            },
             kv_bytes_min: 1,
             max_context: 4096,
             notes: Vec::new(),
@@ -99,6 +105,14 @@ impl Opener for Instant {
         self.shared.borrow_mut().residency.push(format!("open {name}"));
         let (shared, jitter, n_words) = (self.shared.clone(), self.jitter, self.n_words);
         Ok(Box::new(InstantDoor { name: name.to_owned(), shared, jitter, n_words, asks: vec![] }))
+    }
+
+    fn closed(&mut self, name: &str) -> Option<String> {
+        (self.leaks == Some(name)).then(|| "its memory has not all come back".to_owned())
+    }
+
+    fn read_ahead(&mut self, name: &str, _spec: &ModelSpec) {
+        self.shared.borrow_mut().residency.push(format!("ahead {name}"));
     }
 }
 
