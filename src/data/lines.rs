@@ -1,14 +1,16 @@
 //! A file of lines that survives a crash: each line is appended by one write, a torn last line is
 //! cut off when the file is opened again.
 //!
-//! It must not know what a line says. `fdatasync` runs at most once a second, so a power cut costs
-//! at most the lines of the last second; a killed process costs only the line it was writing. A
-//! write that fails half way (a full disk) is taken back, so that the file always ends in a line.
+//! It must not know what a line says. `fdatasync` runs at most once a second and beside the appends,
+//! so a power cut costs the lines of about the last second; a killed process costs only the line it
+//! was writing. A write that fails half way (a full disk) is taken back, so that the file always
+//! ends in a line.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
@@ -31,6 +33,8 @@ pub struct Lines {
     len: u64,
     synced_at: Instant,
     dirty: bool,
+    /// A sync on its way: a disk may take its time, and rows need not wait for it.
+    syncing: Option<JoinHandle<io::Result<()>>>,
     window: Window,
 }
 
@@ -61,6 +65,7 @@ impl Lines {
             len,
             synced_at: Instant::now(),
             dirty: len < found,
+            syncing: None,
             window: Window::default(),
         };
         Ok((lines, found - len))
@@ -82,9 +87,29 @@ impl Lines {
         self.len += line.len() as u64;
         self.dirty = true;
         if self.synced_at.elapsed() >= SYNC_EVERY {
-            self.sync()?;
+            self.begin_sync()?;
         }
         Ok(start)
+    }
+
+    /// Lets the disk take what was appended so far, beside the appends that follow. What goes wrong
+    /// is told by the next sync.
+    fn begin_sync(&mut self) -> Result<()> {
+        if self.syncing.as_ref().is_some_and(|syncing| !syncing.is_finished()) {
+            return Ok(());
+        }
+        self.end_sync()?;
+        let file = self.file.try_clone().map_err(|e| Error::disk("write", &self.path, e))?;
+        self.syncing = Some(thread::spawn(move || file.sync_data()));
+        self.dirty = false;
+        self.synced_at = Instant::now();
+        Ok(())
+    }
+
+    fn end_sync(&mut self) -> Result<()> {
+        let Some(syncing) = self.syncing.take() else { return Ok(()) };
+        let synced = syncing.join().expect("a sync does not panic");
+        synced.map_err(|e| Error::disk("write", &self.path, e))
     }
 
     /// Puts everything appended so far on the disk; at a step's end, and before a run ends.
@@ -92,6 +117,7 @@ impl Lines {
     /// # Errors
     /// [`Error::Environment`] when the disk refuses.
     pub fn sync(&mut self) -> Result<()> {
+        self.end_sync()?;
         if self.dirty {
             self.file.sync_data().map_err(|e| Error::disk("write", &self.path, e))?;
             self.dirty = false;
@@ -278,6 +304,19 @@ mod tests {
         lines.clear().unwrap();
         assert_eq!(lines.append(b"anew\n").unwrap(), 0);
         assert_eq!(all(lines.path()), [b"anew"]);
+    }
+
+    #[test]
+    fn a_sync_beside_the_appends_loses_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut lines, _) = Lines::open(&folder.path().join("step.jsonl")).unwrap();
+        for i in 0..300 {
+            lines.append(format!("{i}\n").as_bytes()).unwrap();
+            lines.begin_sync().unwrap();
+        }
+        lines.sync().unwrap();
+        assert!(lines.syncing.is_none() && !lines.dirty);
+        assert_eq!(all(lines.path()).len(), 300);
     }
 
     #[test]
