@@ -197,9 +197,11 @@ impl Plan {
     /// The launches of one layer, in order; `scale` is that of [`Attend`](super::Attend).
     ///
     /// # Panics
-    /// When `scale` is not above 0.
+    /// When `scale` is not above 0, or an address not a multiple of 16 where tensor cores read.
     pub fn launches(&self, scale: f32, at: &Pointers) -> Vec<Launch> {
         assert!(scale > 0.0, "scale {scale}");
+        let is_aligned = [at.q, at.k, at.v, at.out].iter().all(|at| at.is_multiple_of(16));
+        assert!(is_aligned || !self.shape.on_tensor_cores(), "{at:x?}");
         let n_kernels = [self.n_rows, self.n_tiles, self.n_merges];
         let kernels = [Self::row_launch, Self::tile_launch, Self::merge_launch];
         let wanted = kernels.into_iter().zip(n_kernels).filter(|(_, n)| *n > 0);

@@ -44,8 +44,8 @@ __device__ __forceinline__ void write_rows(const Sums<D>& sums, const TileItem& 
 #pragma unroll
         for (unsigned n = 0; n < D / 8; n++) {
             const float share = 1 / sums.total[half];
-            *reinterpret_cast<unsigned*>(target + n * 8) = pair_of<T>(
-                sums.o[n][2 * half] * share, sums.o[n][2 * half + 1] * share);
+            store_pair(target + n * 8, sums.o[n][2 * half] * share,
+                       sums.o[n][2 * half + 1] * share);
         }
     }
 }
