@@ -225,7 +225,7 @@ impl Plan {
             (format!("attend_plain_{float}"), n_floats * size_of::<f32>())
         };
         args.push(Arg::F32(scale));
-        let grid = [dim(self.n_rows), dim(hkv), 1];
+        let grid = [dim(self.n_rows * hkv), 1, 1];
         self.launch(kernel, grid, shared_bytes, args)
     }
 
@@ -237,7 +237,7 @@ impl Plan {
         args.extend([Arg::Pointer(at.out), arg(hq), arg(hkv), Arg::U32(window), Arg::F32(scale)]);
         // Two blocks of keys and values.
         let shared_bytes = 2 * 2 * BLOCK * self.shape.shared_stride();
-        let grid = [dim(self.n_tiles), dim(hkv), 1];
+        let grid = [dim(self.n_tiles * hkv), 1, 1];
         self.launch(format!("attend_tile_{float}_{d}"), grid, shared_bytes, args)
     }
 
