@@ -45,11 +45,13 @@ struct __align__(sizeof(T) * N) Pack {
 
 template <unsigned N, class T>
 __device__ __forceinline__ Pack<T, N> load(const T* from) {
+    EXPECT_ALIGNED(from, sizeof(Pack<T, N>));
     return *reinterpret_cast<const Pack<T, N>*>(from);
 }
 
 template <unsigned N, class T>
 __device__ __forceinline__ void store(T* to, const Pack<T, N>& pack) {
+    EXPECT_ALIGNED(to, sizeof(Pack<T, N>));
     *reinterpret_cast<Pack<T, N>*>(to) = pack;
 }
 
@@ -60,6 +62,13 @@ __device__ __forceinline__ unsigned pair_of(float first, float second) {
     unsigned word;
     memcpy(&word, pair, sizeof word);
     return word;
+}
+
+// Writes two neighbouring 16-bit elements at once.
+template <class T>
+__device__ __forceinline__ void store_pair(T* to, float first, float second) {
+    EXPECT_ALIGNED(to, sizeof(unsigned));
+    *reinterpret_cast<unsigned*>(to) = pair_of<T>(first, second);
 }
 
 constexpr float INFINITE = __builtin_huge_valf();

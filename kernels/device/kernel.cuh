@@ -20,12 +20,15 @@
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(16) unsigned char name[]
 // Makes a kernel callable by the tests; nothing on a GPU.
 #define ENTRY(kernel)
+// An address that a wide access needs; a GPU looks by itself, and ends the program.
+#define EXPECT_ALIGNED(address, n_bytes)
 #else
 #include "cuda_on_cpu.h"
 
 #define BARRIER() emulated::barrier(__COUNTER__)
 #define WARP_BARRIER() emulated::warp_barrier()
 #define DYNAMIC_SHARED(name) unsigned char* name = emulated::machine.shared
+#define EXPECT_ALIGNED(address, n_bytes) emulated::expect_aligned(address, n_bytes)
 #define ENTRY(kernel)                                                                           \
     extern "C" const char* emulated_##kernel(const emulated::Options* options, void** args,     \
                                              unsigned n_args) {                                 \

@@ -146,8 +146,8 @@ __device__ void moe_matmul(const Product<T>& in) {
                 const unsigned place = rows.first + m * 16 + half * 8 + lane / 4;
                 const unsigned column = column_start + n * 8 + lane % 4 * 2;
                 if (place >= rows.end || column >= in.n) continue;
-                *reinterpret_cast<unsigned*>(in.y + size_t(place) * in.n + column) =
-                    pair_of<T>(sums[m][n][2 * half], sums[m][n][2 * half + 1]);
+                store_pair(in.y + size_t(place) * in.n + column, sums[m][n][2 * half],
+                           sums[m][n][2 * half + 1]);
             }
         }
     }

@@ -197,9 +197,11 @@ impl Plan {
     /// The launches of one layer, in order; `scale` is that of [`Attend`](super::Attend).
     ///
     /// # Panics
-    /// When `scale` is not above 0.
+    /// When `scale` is not above 0, or an address not a multiple of 16 where tensor cores read.
     pub fn launches(&self, scale: f32, at: &Pointers) -> Vec<Launch> {
         assert!(scale > 0.0, "scale {scale}");
+        let is_aligned = [at.q, at.k, at.v, at.out].iter().all(|at| at.is_multiple_of(16));
+        assert!(is_aligned || !self.shape.on_tensor_cores(), "{at:x?}");
         let n_kernels = [self.n_rows, self.n_tiles, self.n_merges];
         let kernels = [Self::row_launch, Self::tile_launch, Self::merge_launch];
         let wanted = kernels.into_iter().zip(n_kernels).filter(|(_, n)| *n > 0);
@@ -223,7 +225,7 @@ impl Plan {
             (format!("attend_plain_{float}"), n_floats * size_of::<f32>())
         };
         args.push(Arg::F32(scale));
-        let grid = [dim(self.n_rows), dim(hkv), 1];
+        let grid = [dim(self.n_rows * hkv), 1, 1];
         self.launch(kernel, grid, shared_bytes, args)
     }
 
@@ -235,7 +237,7 @@ impl Plan {
         args.extend([Arg::Pointer(at.out), arg(hq), arg(hkv), Arg::U32(window), Arg::F32(scale)]);
         // Two blocks of keys and values.
         let shared_bytes = 2 * 2 * BLOCK * self.shape.shared_stride();
-        let grid = [dim(self.n_tiles), dim(hkv), 1];
+        let grid = [dim(self.n_tiles * hkv), 1, 1];
         self.launch(format!("attend_tile_{float}_{d}"), grid, shared_bytes, args)
     }
 

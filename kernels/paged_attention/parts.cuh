@@ -46,13 +46,17 @@ struct Outputs {
     float* __restrict__ parts;
 };
 
-__device__ __forceinline__ RowItem row_item(const unsigned* items, unsigned i) {
-    const unsigned* words = items + 5 * size_t(i);
+// The key/value head and the item of a block. Heads come first: the blocks that run side by side
+// then read the keys of the same tokens, which lie side by side.
+__device__ __forceinline__ unsigned kv_head_of(Heads heads) { return blockIdx.x % heads.hkv; }
+
+__device__ __forceinline__ RowItem row_item(const unsigned* items, Heads heads) {
+    const unsigned* words = items + 5 * size_t(blockIdx.x / heads.hkv);
     return {words[0], words[1], words[2], words[3], words[4]};
 }
 
-__device__ __forceinline__ TileItem tile_item(const unsigned* items, unsigned i) {
-    const unsigned* words = items + 4 * size_t(i);
+__device__ __forceinline__ TileItem tile_item(const unsigned* items, Heads heads) {
+    const unsigned* words = items + 4 * size_t(blockIdx.x / heads.hkv);
     return {words[0], words[1], words[2], words[3]};
 }
 

@@ -10,8 +10,8 @@ template <class T>
 __device__ void attend_plain(const Inputs<T>& in, const unsigned* __restrict__ items,
                              const Outputs<T>& out, Heads heads, float scale) {
     DYNAMIC_SHARED(shared);
-    const RowItem item = row_item(items, blockIdx.x);
-    const unsigned kv_head = blockIdx.y, group = heads.hq / heads.hkv, d = heads.d;
+    const RowItem item = row_item(items, heads);
+    const unsigned kv_head = kv_head_of(heads), group = heads.hq / heads.hkv, d = heads.d;
     // One more than a row holds, so that lanes with a key each read from different banks.
     const unsigned stride = d + 1;
     float* q = reinterpret_cast<float*>(shared);

@@ -11,27 +11,6 @@
 
 constexpr unsigned ROW_WARPS = 4, ROW_KEYS = 16;
 
-// Asks for the keys and values of one step; those outside the item are zeros, for what lies there
-// may be no number.
-template <class T, unsigned D>
-__device__ __forceinline__ void fetch_step(T* stage, const Inputs<T>& in, const RowItem& item,
-                                           unsigned step, unsigned hkv) {
-    const unsigned key_start = step * ROW_KEYS;
-    if (key_start < item.end) {
-        const unsigned* table = in.tables + size_t(item.sequence) * in.table_width;
-        const size_t slot = size_t(table[key_start / BLOCK]) * BLOCK + key_start % BLOCK;
-#pragma unroll
-        for (unsigned i = lane_idx(); i < ROW_KEYS * D / 8; i += WARP) {
-            const unsigned key = i / (D / 8), column = i % (D / 8) * 8;
-            const bool wanted = key_start + key >= item.first && key_start + key < item.end;
-            const size_t source = ((slot + key) * hkv + blockIdx.y) * D + column;
-            copy_async(stage + key * STRIDE<D> + column, in.k + source, wanted);
-            copy_async(stage + (ROW_KEYS + key) * STRIDE<D> + column, in.v + source, wanted);
-        }
-    }
-    commit_copies();
-}
-
 // Adds up what the warps have in shared memory, `[warp, 16, D + 2]`, and writes it.
 template <class T, unsigned D>
 __device__ __forceinline__ void join_warps(const float* sums, const RowItem& item,
@@ -49,7 +28,7 @@ __device__ __forceinline__ void join_warps(const float* sums, const RowItem& ite
             sum += theirs[i % D] * fade;
             total += theirs[D + 1] * fade;
         }
-        put(out, item, blockIdx.y * group + i / D, i % D, heads, sum, top, total);
+        put(out, item, kv_head_of(heads) * group + i / D, i % D, heads, sum, top, total);
     }
 }
 
@@ -60,10 +39,10 @@ __device__ void attend_row(const Inputs<T>& in, const unsigned* __restrict__ ite
     constexpr unsigned STAGE = 2 * ROW_KEYS * STRIDE<D>;
     T* queries = reinterpret_cast<T*>(shared);
     T* stages = queries + TILE * STRIDE<D> + warp_idx() * 2 * STAGE;
-    const RowItem item = row_item(items, blockIdx.x);
+    const RowItem item = row_item(items, heads);
     const unsigned group = heads.hq / heads.hkv, lane = lane_idx();
 
-    const T* q_row = in.q + (size_t(item.row) * heads.hq + blockIdx.y * group) * D;
+    const T* q_row = in.q + (size_t(item.row) * heads.hq + kv_head_of(heads) * group) * D;
     for (unsigned i = threadIdx.x; i < TILE * D / 8; i += blockDim.x) {
         const unsigned g = i / (D / 8), column = i % (D / 8) * 8;
         Pack<T, 8> pack = {};
@@ -71,7 +50,8 @@ __device__ void attend_row(const Inputs<T>& in, const unsigned* __restrict__ ite
         store(queries + g * STRIDE<D> + column, pack);
     }
     unsigned step = item.first / ROW_KEYS + warp_idx();
-    fetch_step<T, D>(stages, in, item, step, heads.hkv);
+    const Keys keys = {item.sequence, item.first, item.end};
+    fetch<T, D, ROW_KEYS, WARP>(stages, in, keys, step * ROW_KEYS, lane, heads);
     BARRIER();
     unsigned q[D / 16][4];
     read_queries<D>(q, queries);
@@ -79,7 +59,8 @@ __device__ void attend_row(const Inputs<T>& in, const unsigned* __restrict__ ite
     sums.clear();
     for (unsigned turn = 0; step * ROW_KEYS < item.end; step += ROW_WARPS, turn++) {
         T* stage = stages + turn % 2 * STAGE;
-        fetch_step<T, D>(stages + (turn + 1) % 2 * STAGE, in, item, step + ROW_WARPS, heads.hkv);
+        fetch<T, D, ROW_KEYS, WARP>(stages + (turn + 1) % 2 * STAGE, in, keys,
+                                    (step + ROW_WARPS) * ROW_KEYS, lane, heads);
         WAIT_COPIES(1);
         WARP_BARRIER();
         float s[ROW_KEYS / 8][4];

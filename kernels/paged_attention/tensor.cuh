@@ -15,6 +15,33 @@ constexpr unsigned STRIDE = D + 8;
 // Rows of queries that a warp multiplies at once.
 constexpr unsigned TILE = 16;
 
+// The keys `first..end` of a sequence.
+struct Keys {
+    unsigned sequence, first, end;
+};
+
+// Asks for `N` keys from `start`, all of one block of KV, and behind them for their values; `thread`
+// of `N_THREADS` takes its share. Those outside `keys` are zeros, for what lies there may be no
+// number. Closes the group, also when there is nothing left to ask for.
+template <class T, unsigned D, unsigned N, unsigned N_THREADS>
+__device__ __forceinline__ void fetch(T* stage, const Inputs<T>& in, const Keys& keys,
+                                      unsigned start, unsigned thread, Heads heads) {
+    if (start < keys.end) {
+        const unsigned block = in.tables[size_t(keys.sequence) * in.table_width + start / BLOCK];
+        const size_t slot = size_t(block) * BLOCK + start % BLOCK;
+        const size_t source = (slot * heads.hkv + kv_head_of(heads)) * D;
+#pragma unroll
+        for (unsigned i = thread; i < N * D / 8; i += N_THREADS) {
+            const unsigned key = i / (D / 8), column = i % (D / 8) * 8;
+            const bool wanted = start + key >= keys.first && start + key < keys.end;
+            const size_t at = source + key * heads.hkv * D + column;
+            copy_async(stage + key * STRIDE<D> + column, in.k + at, wanted);
+            copy_async(stage + (N + key) * STRIDE<D> + column, in.v + at, wanted);
+        }
+    }
+    commit_copies();
+}
+
 // What a warp has summed up for its 16 rows.
 template <unsigned D>
 struct Sums {

@@ -10,26 +10,6 @@
 
 constexpr unsigned TILE_WARPS = 4, TILE_ROWS = TILE_WARPS * TILE;
 
-// Asks for the keys and values of one block of KV; those that no row of the tile sees are zeros,
-// for what lies there may be no number.
-template <class T, unsigned D>
-__device__ __forceinline__ void fetch_block(T* stage, const Inputs<T>& in, unsigned sequence,
-                                            unsigned block, unsigned first, unsigned end,
-                                            unsigned hkv) {
-    if (block * BLOCK < end) {
-        const size_t slot = size_t(in.tables[size_t(sequence) * in.table_width + block]) * BLOCK;
-#pragma unroll
-        for (unsigned i = threadIdx.x; i < BLOCK * D / 8; i += TILE_WARPS * WARP) {
-            const unsigned key = i / (D / 8), column = i % (D / 8) * 8;
-            const bool wanted = block * BLOCK + key >= first && block * BLOCK + key < end;
-            const size_t source = ((slot + key) * hkv + blockIdx.y) * D + column;
-            copy_async(stage + key * STRIDE<D> + column, in.k + source, wanted);
-            copy_async(stage + (BLOCK + key) * STRIDE<D> + column, in.v + source, wanted);
-        }
-    }
-    commit_copies();
-}
-
 // Writes what each row has summed up.
 template <class T, unsigned D>
 __device__ __forceinline__ void write_rows(const Sums<D>& sums, const TileItem& item, T* out,
@@ -39,13 +19,13 @@ __device__ __forceinline__ void write_rows(const Sums<D>& sums, const TileItem& 
     for (unsigned half = 0; half < 2; half++) {
         const unsigned row = warp_idx() * TILE + half * 8 + lane / 4;
         if (row >= item.n_rows * group) continue;
-        const unsigned head = blockIdx.y * group + row % group;
+        const unsigned head = kv_head_of(heads) * group + row % group;
         T* target = out + (size_t(item.row + row / group) * heads.hq + head) * D + lane % 4 * 2;
 #pragma unroll
         for (unsigned n = 0; n < D / 8; n++) {
             const float share = 1 / sums.total[half];
-            *reinterpret_cast<unsigned*>(target + n * 8) = pair_of<T>(
-                sums.o[n][2 * half] * share, sums.o[n][2 * half + 1] * share);
+            store_pair(target + n * 8, sums.o[n][2 * half] * share,
+                       sums.o[n][2 * half + 1] * share);
         }
     }
 }
@@ -56,7 +36,7 @@ __device__ void attend_tile(const Inputs<T>& in, const unsigned* __restrict__ it
     DYNAMIC_SHARED(shared);
     constexpr unsigned STAGE = 2 * BLOCK * STRIDE<D>;
     T* stages = reinterpret_cast<T*>(shared);
-    const TileItem item = tile_item(items, blockIdx.x);
+    const TileItem item = tile_item(items, heads);
     const unsigned group = heads.hq / heads.hkv, lane = lane_idx();
     const auto first_seen = [=](unsigned position) {
         return position < window ? 0 : position + 1 - window;
@@ -65,7 +45,7 @@ __device__ void attend_tile(const Inputs<T>& in, const unsigned* __restrict__ it
     // Queries pass through the memory of the first stage on their way to registers.
     for (unsigned i = threadIdx.x; i < TILE_ROWS * D / 8; i += blockDim.x) {
         const unsigned row = i / (D / 8), column = i % (D / 8) * 8;
-        const unsigned head = blockIdx.y * group + row % group;
+        const unsigned head = kv_head_of(heads) * group + row % group;
         Pack<T, 8> pack = {};
         if (row < item.n_rows * group) {
             pack = load<8>(in.q + (size_t(item.row + row / group) * heads.hq + head) * D + column);
@@ -83,12 +63,16 @@ __device__ void attend_tile(const Inputs<T>& in, const unsigned* __restrict__ it
     const unsigned warp_last = item.position + (warp_idx() * TILE + TILE - 1) / group;
     Sums<D> sums;
     sums.clear();
-    fetch_block<T, D>(stages, in, item.sequence, first / BLOCK, first, end, heads.hkv);
+    const Keys keys = {item.sequence, first, end};
+    const auto fetch_block = [&](T* stage, unsigned block) {
+        fetch<T, D, BLOCK, TILE_WARPS * WARP>(stage, in, keys, block * BLOCK, threadIdx.x, heads);
+    };
+    fetch_block(stages, first / BLOCK);
     unsigned turn = 0;
     for (unsigned block = first / BLOCK; block * BLOCK < end; block++, turn++) {
         T* stage = stages + turn % 2 * STAGE;
         T* next = stages + (turn + 1) % 2 * STAGE;
-        fetch_block<T, D>(next, in, item.sequence, block + 1, first, end, heads.hkv);
+        fetch_block(next, block + 1);
         WAIT_COPIES(1);
         BARRIER();
         const unsigned key_start = block * BLOCK;

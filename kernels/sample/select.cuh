@@ -77,18 +77,19 @@ __device__ __forceinline__ void find_bin(Search& search, unsigned n, bool backwa
     search.passed = passed;
 }
 
-// Calls `f(logit, token)` for the tokens of this thread, which are every `blockDim.x`-th. Several are
-// read before the first is used: one block has a multiprocessor for itself, and nobody else to hide
-// how long memory takes.
-template <class F>
-__device__ __forceinline__ void each_token(const float* __restrict__ logits, unsigned v, F f) {
-    constexpr unsigned AHEAD = 4;
+// Logits that a thread reads before it uses the first: one block has a multiprocessor for itself, and
+// nobody else to hide how long memory takes.
+constexpr unsigned AHEAD = 4;
+
+// Calls `f(logit, token)` for the tokens of this thread, which are every `blockDim.x`-th.
+template <class T, class F>
+__device__ __forceinline__ void each_token(const T* __restrict__ logits, unsigned v, F f) {
     for (unsigned start = threadIdx.x; start < v; start += AHEAD * blockDim.x) {
         float ahead[AHEAD];
 #pragma unroll
         for (unsigned i = 0; i < AHEAD; i++) {
             const unsigned token = start + i * blockDim.x;
-            ahead[i] = token < v ? logits[token] : 0;
+            ahead[i] = token < v ? to_f32(logits[token]) : 0;
         }
 #pragma unroll
         for (unsigned i = 0; i < AHEAD; i++) {
@@ -139,9 +140,17 @@ __device__ unsigned find_token(Search& search, const float* logits, unsigned v, 
     };
     for (unsigned i = threadIdx.x; i < n_tiles; i += blockDim.x) search.bins[i] = 0;
     BARRIER();
-    for (unsigned tile = 0; tile < n_tiles; tile++) {
-        const Whole sum = warp_reduce<Add>(measured(tile * blockDim.x + threadIdx.x));
-        if (lane_idx() == 0 && sum) add_shared(&search.bins[tile], sum);
+    for (unsigned tile = 0; tile < n_tiles; tile += AHEAD) {
+        Whole sums[AHEAD];
+#pragma unroll
+        for (unsigned i = 0; i < AHEAD; i++) {
+            sums[i] = measured((tile + i) * blockDim.x + threadIdx.x);
+        }
+#pragma unroll
+        for (unsigned i = 0; i < AHEAD; i++) {
+            const Whole sum = warp_reduce<Add>(sums[i]);
+            if (lane_idx() == 0 && sum) add_shared(&search.bins[tile + i], sum);
+        }
     }
     BARRIER();
     if (warp_idx() == 0) find_bin(search, n_tiles, false, goal);

@@ -3,7 +3,12 @@
 //!
 //! This finds wrong indices, reads and writes out of bounds, memory that nobody wrote, missing
 //! barriers and waits. It does not find what depends on the memory order or the speed of a GPU.
+//!
+//! A new kernel lands as `kernel.cu` with an `ENTRY` for each function, `launch.rs`, and a test here
+//! over shapes that are no multiple of anything; one that has barriers also with a case in which
+//! each of them is missed (`expect_all_missed`). Linux only: faults and fibers are the system's.
 
+#![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
     reason = "clippy lets #[test] functions unwrap, but not the helpers that they share"

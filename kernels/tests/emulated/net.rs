@@ -44,6 +44,7 @@ fn threads_that_part_are_reported() {
 #[test]
 fn memory_is_guarded() {
     assert!(report("writes_beyond_shared").contains("out of bounds"));
+    assert!(report("stores_askew").contains("misaligned"));
     let device = Device::of(OP);
     // Not a multiple of 16 bytes: the word behind the end lies before the guard.
     let out = device.blank(4 * 5);

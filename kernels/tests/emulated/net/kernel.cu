@@ -60,6 +60,11 @@ ENTRY(forgets_its_copies)
 extern "C" __global__ void writes_beside(unsigned* out, unsigned n) { out[n] = threadIdx.x; }
 ENTRY(writes_beside)
 
+extern "C" __global__ void stores_askew(float* out) {
+    store<4>(out + threadIdx.x, Pack<float, 4>{});
+}
+ENTRY(stores_askew)
+
 template <class T>
 __device__ void convert(const float* in, T* narrow, const T* bits, float* wide, unsigned n) {
     for (unsigned i = threadIdx.x; i < n; i += blockDim.x) {

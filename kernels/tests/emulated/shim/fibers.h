@@ -135,6 +135,11 @@ void fail(const char* format, Values... values) {
     if (machine.current >= 0) here().context.enter(machine.outside);
 }
 
+inline void expect_aligned(const void* address, size_t bytes) {
+    if (reinterpret_cast<uintptr_t>(address) % bytes == 0) return;
+    fail("an access of %zu bytes at %p is misaligned", bytes, address);
+}
+
 inline void run_body() {
     machine.body(machine.body_data);
     if (!here().copies.empty()) fail("ends with %zu copies not waited for", here().copies.size());

@@ -20,6 +20,9 @@ struct Options {
     int removed;
 };
 
+// What the smallest of our cards (sm_86 and sm_89) lets a block have.
+constexpr unsigned SHARED_BYTES_MAX = 99 << 10;
+
 // Set while this thread runs a kernel: a fault elsewhere is not ours.
 inline thread_local bool catching = false;
 inline struct sigaction fault_before;
@@ -58,7 +61,7 @@ const char* launch(const char* kernel, const Options& options, Body body) {
     const Dim3 grid = machine.grid;
     bool fits = options.n_threads > 0 && options.n_threads <= N_THREADS_MAX &&
                 options.n_threads % LANES == 0 && grid.y <= 65535 && grid.z <= 65535 &&
-                options.shared_bytes <= 227 << 10;
+                options.shared_bytes <= SHARED_BYTES_MAX;
     if (!fits || !grid.x || !grid.y || !grid.z) return "no device takes a launch of this shape";
     if (!machine.stacks) {
         machine.stacks = reinterpret_cast<char*>(allocate(N_THREADS_MAX * STACK_BYTES));

@@ -55,7 +55,10 @@ template <bool TRANSPOSED>
 void load_matrices(LdmatrixOperand* lanes[LANES]) {
     for (int matrix = 0; matrix < 4; matrix++) {
         unsigned short elements[8][8];
-        for (int row = 0; row < 8; row++) memcpy(elements[row], lanes[matrix * 8 + row]->row, 16);
+        for (int row = 0; row < 8; row++) {
+            expect_aligned(lanes[matrix * 8 + row]->row, 16);
+            memcpy(elements[row], lanes[matrix * 8 + row]->row, 16);
+        }
         for (int lane = 0; lane < LANES; lane++) {
             int row = lane / 4, column = lane % 4 * 2;
             unsigned low = TRANSPOSED ? elements[column][row] : elements[row][column];
@@ -66,8 +69,8 @@ void load_matrices(LdmatrixOperand* lanes[LANES]) {
 }
 
 inline void copy_async(void* target, const void* source, unsigned bytes, unsigned source_bytes) {
-    auto misaligned = [=](const void* at) { return reinterpret_cast<uintptr_t>(at) % bytes != 0; };
-    if (misaligned(target) || (source_bytes && misaligned(source))) fail("copies misaligned");
+    expect_aligned(target, bytes);
+    expect_aligned(source, bytes);
     memset(target, POISON, bytes);
     here().copies.push_back({static_cast<char*>(target), static_cast<const char*>(source), bytes,
                              source_bytes});
