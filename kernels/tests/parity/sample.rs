@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use stillroom_kernels::sample::reference::{distribution, log_softmax};
 use stillroom_kernels::sample::{Drawn, RowParams, SampleError, sample};
 
-use crate::bench::{Noise, Path, devices};
+use crate::bench::{Noise, devices};
 
 fn draw(logits: &[f32], params: &[RowParams<'_>]) -> Result<Vec<Drawn>, SampleError> {
     let v = logits.len() / params.len();
