@@ -186,7 +186,8 @@ fn expect_fits(model: &PlannedModel, budget: u64, opener: &mut dyn Opener) -> Re
         least = least.min(bytes);
     }
     let hint = format!(
-        "choose a smaller model or a larger device: quantised it still needs {} MiB",
+        "`quantize` alone does not help, {} MiB are the least: choose a smaller model or a larger \
+         device",
         mib(least)
     );
     Err(Error::environment(what, hint))
