@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Everything that only a GPU can show, in one run of less than nine minutes.
 #
-#   benches/gpu.sh pack          where it is built: collects what is carried in target/gpu
+#   benches/gpu.sh pack          where it is built: makes target/gpu.tar.gz, which is carried
 #   benches/gpu.sh [STAGE..]     where the GPU is: parity golden bench peers ablate, or some of them
 #
 # The second machine needs an NVIDIA card with its driver, CUDA 13's user libraries (pip's will do),
-# Python with torch and transformers, and this repository with target/gpu; no compiler, no network.
+# Python with torch and transformers, and this repository with target/gpu.tar.gz; no compiler, no
+# network.
 # Stages run in the order of their worth, each within its limit, and write results as they come, so
 # that a run which is cut keeps what it reached: benches/history/DATE-CARD.jsonl with a line for each
 # figure, and a short table. RESULTS names another folder, STILLROOM_CACHE one for checkpoints,
@@ -13,28 +14,31 @@
 # Ends with 1 when something that was computed is wrong; speed is never a failure.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-carried=target/gpu
+archive=target/gpu.tar.gz
+carried=$(mktemp -d)
+trap 'rm -rf "$carried"' EXIT
 
 pack() {
     set -e
-    local target=${CARGO_TARGET_DIR:-target} found
+    local target=${CARGO_TARGET_DIR:-target} name
     cargo build --release --features cuda
-    mkdir -p "$carried"
     cp "$target/release/stillroom" "$carried/"
-    # test NAME PACKAGE: the newest executable of an integration test.
-    carry_test() {
-        found=$(cargo test --release -p "$2" --features "$2/cuda" --test "$1" --no-run \
-            --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
-        cp "$found" "$carried/$1"
-    }
-    carry_test parity stillroom-kernels
-    carry_test golden stillroom-models
+    # One build of the whole workspace: a crate alone has other features, and candle is long to build.
+    cargo test --release --workspace --features cuda --test parity --test golden --no-run \
+        --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' >"$carried/found"
+    for name in parity golden; do
+        cp "$(grep "/$name-[0-9a-f]*\$" "$carried/found" | tail -n 1)" "$carried/$name"
+    done
+    rm "$carried/found"
     strip "$carried"/*
     git rev-parse HEAD >"$carried/commit"
-    du -sh "$carried"
+    mkdir -p target
+    tar -czf "$archive" -C "$carried" .
+    ls -l "$archive"
 }
 
 [ "${1:-}" = pack ] && { pack; exit; }
+tar -xzf "$archive" -C "$carried" || exit 2
 
 card=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1 | tr -c 'A-Za-z0-9\n' - | tr -s -)
 name=$(date -u +%F)-${card:-unknown}
@@ -44,7 +48,7 @@ lines=$results/$name.jsonl
 mkdir -p "$raw"
 : >"$lines"
 export STILLROOM_CACHE=${STILLROOM_CACHE:-$(mktemp -d)}
-still=$PWD/$carried/stillroom
+still=$carried/stillroom
 
 # Where pip's packages put CUDA's libraries, and where a container may have put the driver's.
 libraries=$(python3 - <<'PY'
@@ -98,7 +102,7 @@ parity() {
     judge parity $?
     if command -v compute-sanitizer >/dev/null; then
         stage sanitizer 40 compute-sanitizer --error-exitcode 9 \
-            "$carried/parity" shared_out_keys::cuda fused_equals_its_parts::cuda --test-threads=1
+            "$carried/parity" attention::matches_the_reference::cuda fused_equals_its_parts::cuda --test-threads=1
         [ $? = 9 ] && wrong sanitizer
     else
         note stage=sanitizer status='"not there"'

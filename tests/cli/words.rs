@@ -54,7 +54,11 @@ fn a_plan_tells_rows_models_and_order() {
     let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
     assert_eq!((&plan["n_roots"], &plan["schema_version"]), (&5.into(), &1.into()));
     assert!(!still.path("runs").exists());
-    still.fail(&["plan", "recipe.toml", "--memory", "0.000001"], 3, &["`quantize` alone does not help"]);
+    still.fail(
+        &["plan", "recipe.toml", "--memory", "0.000001"],
+        3,
+        &["`quantize` alone does not help"],
+    );
 }
 
 #[test]

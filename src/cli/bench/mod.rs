@@ -325,8 +325,13 @@ fn shown_memory(memory: &Value) -> String {
 }
 
 fn fault(error: models::Error) -> Error {
-    let hint = "a model's folder holds config.json and its .safetensors files; `tiny:llama-160m` \
-                needs none";
+    let hint = match matches!(error, models::Error::Device { .. }) {
+        true => "`--device cpu` works everywhere",
+        false => {
+            "a model's folder holds config.json and its .safetensors files; `tiny:llama-160m` \
+             needs none"
+        }
+    };
     Error::environment_from(error.to_string(), hint, error)
 }
 
