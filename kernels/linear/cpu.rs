@@ -40,6 +40,7 @@ pub(super) enum Isa {
 
 /// One tile: `rows x LANES` outputs over `k_len` steps.
 #[derive(Clone, Copy)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "nothing is prefetched there"))]
 struct Tile {
     /// `[k_len, rows]` activations.
     a: *const f32,
@@ -58,6 +59,7 @@ struct Tile {
 /// `also` behind it. Only a hint, it may point anywhere. A lone row asks for nothing: it does
 /// nothing but read forward, which the processor foresees better (33 GB/s against 26).
 #[derive(Clone, Copy)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "nothing is prefetched there"))]
 struct Ahead {
     from: *const f32,
     step: usize,
