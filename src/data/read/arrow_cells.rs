@@ -4,11 +4,12 @@
 //! kind for (dates, decimals, bytes) becomes its text. Not a number becomes null.
 
 use arrow::array::{Array, ArrowPrimitiveType, AsArray as _};
+use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
     UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow::util::display::array_value_to_string;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::Value;
 
 /// The cell at `row_idx` of `array`.
@@ -19,8 +20,24 @@ pub(super) fn cell(array: &dyn Array, row_idx: usize) -> Value {
     text(array, row_idx)
         .or_else(|| number(array, row_idx))
         .or_else(|| nested(array, row_idx))
-        .or_else(|| array_value_to_string(array, row_idx).ok().map(Value::String))
+        .or_else(|| shown(array, row_idx).map(Value::String))
         .unwrap_or(Value::Null)
+}
+
+/// The text of a cell; none for one that has none, such as a date beyond the calendar.
+fn shown(array: &dyn Array, row_idx: usize) -> Option<String> {
+    let cell = array.slice(row_idx, 1);
+    let cell = match cell.data_type() {
+        // The values count from an instant; a zone only says how to write them, and names of
+        // zones would need a table of them all.
+        DataType::Timestamp(unit, Some(_)) => {
+            cast(&cell, &DataType::Timestamp(*unit, Some("+00:00".into()))).ok()?
+        }
+        _ => cell,
+    };
+    let options = FormatOptions::new().with_display_error(false);
+    let formatter = ArrayFormatter::try_new(&cell, &options).ok()?;
+    formatter.value(0).try_to_string().ok()
 }
 
 fn text(array: &dyn Array, row_idx: usize) -> Option<Value> {
@@ -75,4 +92,20 @@ fn nested(array: &dyn Array, row_idx: usize) -> Option<Value> {
         array.as_fixed_size_list_opt()?.value(row_idx)
     };
     Some(Value::Array((0..values.len()).map(|i| cell(&values, i)).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::TimestampMicrosecondArray;
+
+    use super::*;
+
+    #[test]
+    fn an_instant_is_written_in_utc_whatever_its_zone_is_called() {
+        for zone in ["UTC", "Europe/Berlin", "+02:00"] {
+            let array = TimestampMicrosecondArray::from(vec![0, i64::MAX]).with_timezone(zone);
+            assert_eq!(cell(&array, 0), Value::String("1970-01-01T00:00:00Z".into()), "{zone}");
+            assert_eq!(cell(&array, 1), Value::Null, "{zone}: beyond the calendar");
+        }
+    }
 }
