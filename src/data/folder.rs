@@ -22,8 +22,10 @@ impl RunFolder {
     /// Creates the folder where needed and takes its lock.
     ///
     /// # Errors
-    /// [`Error::Environment`] when it cannot be written, or when another run holds it.
+    /// [`Error::Usage`] when it holds other things than a run, [`Error::Environment`] when it cannot
+    /// be written, or when another run holds it.
     pub fn open(root: &Path) -> Result<Self> {
+        expect_ours(root)?;
         create_folder(&root.join("steps"))?;
         let path = root.join(".lock");
         let fail = |e| Error::disk("write", &path, e);
@@ -86,6 +88,19 @@ impl RunFolder {
     }
 }
 
+/// A run replaces `recipe.toml` and `dataset/`: in somebody else's folder that would be theft.
+fn expect_ours(root: &Path) -> Result<()> {
+    let is_ours = [".lock", "plan.json"].iter().any(|name| root.join(name).exists());
+    let is_empty = root.read_dir().map_or(true, |mut entries| entries.next().is_none());
+    if is_ours || is_empty {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        what: format!("the folder {} holds other files and no run", root.display()),
+        hint: "choose a new or an empty folder with --out".to_owned(),
+    })
+}
+
 fn held(root: &Path, lock: &Path) -> Error {
     let pid = std::fs::read_to_string(lock).unwrap_or_default();
     let by = match pid.trim() {
@@ -114,6 +129,16 @@ mod tests {
         drop(first);
         let again = RunFolder::open(&root).unwrap();
         assert_eq!(again.step("dpo"), root.join("steps/dpo.jsonl"));
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("recipe.toml"), "mine").unwrap();
+        let error = RunFolder::open(folder.path()).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("holds other files and no run"), "{error}");
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
     }
 
     #[test]
