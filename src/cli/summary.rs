@@ -50,7 +50,10 @@ pub(super) fn summary(summary: &Summary, is_dry_run: bool) -> String {
         if summary.n_dropped() > 0 {
             lines.push(format!("dropped rows: {folder}/dropped.jsonl"));
         }
-        lines.push(format!("data set: {folder}/dataset"));
+        lines.push(match summary.n_pairs {
+            0 => "no row came out, so there is no data set".to_owned(),
+            _ => format!("data set: {folder}/dataset"),
+        });
     }
     lines.join("\n")
 }

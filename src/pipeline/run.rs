@@ -188,14 +188,17 @@ impl<'a> Run<'a> {
     }
 
     fn conclude(&mut self, leaves: &[Vec<Leaf>]) -> Result<Summary> {
-        self.tally.tell(&Event::WritingDataset);
         let mut summary = self.tally.summary();
-        self.write_dataset(leaves, &summary)?;
+        summary.n_pairs = leaves.iter().map(|rows| rows.len() as u64).sum();
+        // A folder without a file of rows is no data set, and nothing could load it.
+        if summary.n_pairs > 0 {
+            self.tally.tell(&Event::WritingDataset);
+            self.write_dataset(leaves, &summary)?;
+        }
         if self.options.limit.is_none() {
             self.store.set_aside_unmet()?;
         }
         summary.folder = self.store.folder().root().to_owned();
-        summary.n_pairs = leaves.iter().map(|rows| rows.len() as u64).sum();
         summary.seconds = self.started.elapsed().as_secs_f64();
         Ok(summary)
     }

@@ -169,6 +169,43 @@ fn a_judge_without_room_is_refused_before_anything_is_loaded() {
 }
 
 #[test]
+fn an_answer_as_long_as_the_context_is_refused_before_anything_is_loaded() {
+    let text = LINEAR.replace("model = \"b\"", "model = \"b\"\ngeneration.max_new_tokens = 4096");
+    let folder = tempfile::tempdir().unwrap();
+    let models = Instant::default();
+    let error = run_in(folder.path(), &text, &models).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    let want = "`answer_b` asks for up to 4096 new tokens, the whole context of `b` is 4096";
+    assert!(error.to_string().contains(want), "{error}");
+    assert!(models.shared.borrow().residency.is_empty());
+}
+
+#[test]
+fn empty_answers_make_no_pair_and_no_data_set() {
+    let models = Instant { n_words: 0, ..Instant::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let summary = run_in(folder.path(), LINEAR, &models).unwrap();
+    assert_eq!(summary.n_pairs, 0);
+    assert_eq!(dropped(&summary, "answer_a"), [("empty answer".to_owned(), 6)]);
+    assert!(!folder.path().join("dataset").exists(), "a data set without rows loads nowhere");
+}
+
+#[test]
+fn a_second_judge_leaves_nothing_of_the_first_ones_verdict() {
+    let text = LINEAR.replace(">> judge >>", ">> first >> judge >>")
+        + "[steps.first]\ntype = \"UltraFeedback\"\nmodel = \"judge\"\n\
+           aspect = \"helpfulness\"\norders = 2\n";
+    let (folder, _) = run_new(&text);
+    let (first, judged) = (step(folder.path(), "first"), step(folder.path(), "judge"));
+    for column in ["types", "rationales-for-ratings", "ratings_orders", "ratings_flip"] {
+        assert!(first[0].get(column).is_some(), "{column}");
+        assert!(judged[0].get(column).is_none(), "{column}");
+    }
+    let metadata = judged[0]["distilabel_metadata"].as_object().unwrap();
+    assert!(metadata.contains_key("raw_output_first") && metadata.contains_key("raw_output_judge"));
+}
+
+#[test]
 fn a_model_larger_than_memory_is_refused_before_anything_is_loaded() {
     let models = Instant { budget: 9, ..Instant::default() };
     let folder = tempfile::tempdir().unwrap();

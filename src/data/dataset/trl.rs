@@ -31,7 +31,9 @@ const METADATA: &str = "distilabel_metadata";
 /// its values are a list where branches met and an object where they did not, so that as a struct
 /// two runs could not be concatenated, nor even two rows be sure to have one type.
 pub(super) fn layout(mut row: Columns) -> Columns {
-    if let Some(metadata) = row.get_mut(METADATA).filter(|metadata| !metadata.is_null()) {
+    if let Some(metadata) =
+        row.get_mut(METADATA).filter(|metadata| !metadata.is_null() && !metadata.is_string())
+    {
         *metadata = Value::String(metadata.to_string());
     }
     if !is_conversation(&row, "chosen") || !is_conversation(&row, "rejected") {
@@ -50,7 +52,7 @@ pub(super) fn layout(mut row: Columns) -> Columns {
     }
     let rating = |name: &str| row.get(name).and_then(Value::as_f64);
     if let (Some(high), Some(low)) = (rating("chosen_rating"), rating("rejected_rating")) {
-        row.insert("margin".to_owned(), json!(high - low));
+        row.entry("margin").or_insert_with(|| json!(high - low));
     }
     let first = FIRST.iter().filter_map(|name| row.shift_remove_entry(*name));
     let mut ordered: Columns = first.collect();

@@ -21,6 +21,12 @@ impl Plain for DpoStep {
         let ratings = ratings(row, generations.len())?;
         let models = models(row, generations.len());
         let (best, worst) = best_and_worst(&ratings)?;
+        if instruction.trim().is_empty() {
+            return Err(Dropped::new("empty instruction", ""));
+        }
+        if [best, worst].iter().any(|side| generations[*side].trim().is_empty()) {
+            return Err(Dropped::new("empty answer", "chosen or rejected would be empty"));
+        }
         if generations[best] == generations[worst] {
             return Err(Dropped::new("equal texts", "chosen and rejected would be the same"));
         }
@@ -163,6 +169,7 @@ mod tests {
         assert_eq!(reason(json!(["x", "y"]), json!([4])), "ratings and answers differ in number");
         assert_eq!(reason(json!(["x"]), json!([4])), "fewer than two answers");
         assert_eq!(reason(json!("x"), json!([4])), "`generations` is not a list");
+        assert_eq!(reason(json!(["x", " "]), json!([4, 2])), "empty answer");
     }
 
     #[test]

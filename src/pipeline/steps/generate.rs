@@ -104,6 +104,9 @@ impl Asking for GenerateStep {
         answers: Vec<Answer>,
         source: Source<'_>,
     ) -> Result<Made, Dropped> {
+        if let Some(answer) = answers.iter().find(|answer| answer.text.trim().is_empty()) {
+            return Err(Dropped::new("empty answer", answer.finish.as_str()));
+        }
         let mut columns = take(row);
         let mut texts: Vec<Value> =
             answers.iter().map(|answer| Value::String(answer.text.clone())).collect();

@@ -28,7 +28,10 @@ pub(super) fn add(
     let outputs = answers.into_iter().map(|answer| Value::String(answer.text)).collect();
     let metadata = columns.entry(COLUMN).or_insert_with(|| Value::Object(Map::new()));
     if !metadata.is_object() {
-        *metadata = Value::Object(Map::new());
+        // Our own data sets hold it as a JSON text.
+        let text = metadata.as_str().unwrap_or_default();
+        let read = serde_json::from_str(text).ok().filter(Value::is_object);
+        *metadata = read.unwrap_or_else(|| Value::Object(Map::new()));
     }
     if let Value::Object(metadata) = metadata {
         metadata.insert(format!("raw_output_{}", source.step), keep(outputs));

@@ -21,6 +21,21 @@ use crate::pipeline::judge::{
 use crate::recipe::spec::{Orders, Score, UltraFeedback};
 use crate::text::chat::Message;
 
+/// Every column that a judge writes, by whatever aspect and orders.
+const COLUMNS: [&str; 11] = [
+    "types",
+    "rationales",
+    "ratings",
+    "rationales-for-ratings",
+    "ratings_expected",
+    "ratings_sampled",
+    "ratings_entropy",
+    "ratings_probabilities",
+    "ratings_orders",
+    "ratings_per_order",
+    "ratings_flip",
+];
+
 pub(crate) struct JudgeStep {
     model: String,
     prompt: Prompt,
@@ -86,6 +101,9 @@ impl Asking for JudgeStep {
     fn ask(&self, row: &Columns, _unit: u64, count: Counter<'_>) -> Result<Vec<Question>, Dropped> {
         let instruction = text(row, "instruction")?;
         let generations = texts(row, "generations")?;
+        if instruction.trim().is_empty() {
+            return Err(Dropped::new("empty instruction", ""));
+        }
         if generations.is_empty() {
             return Err(Dropped::new("nothing to judge", "`generations` is empty"));
         }
@@ -142,6 +160,8 @@ impl Asking for JudgeStep {
 
 impl JudgeStep {
     fn write(&self, columns: &mut Columns, reading: &Reading, orders: &[Vec<usize>]) {
+        // Another judge's verdict on the same row must not stand half beside this one's.
+        COLUMNS.iter().for_each(|name| drop(columns.shift_remove(*name)));
         let of = |value: &dyn Fn(&TextReading) -> Value| {
             Value::Array(reading.texts.iter().map(value).collect())
         };
