@@ -11,7 +11,7 @@ use super::opener::{Facts, Opener};
 use super::residency::{Need, Stage, stages};
 use super::steps::Runner;
 use super::{keys, sizes};
-use crate::recipe::spec::{ModelSpec, Quantize, Recipe};
+use crate::recipe::spec::{ModelSpec, Quantize, Recipe, Step};
 use crate::text::guides::AnswerTemplate;
 use crate::{Error, Result};
 
@@ -103,6 +103,9 @@ impl Plan {
         for model in &models {
             expect_fits(model, budget_bytes, opener)?;
         }
+        for (name, kind) in &recipe.steps {
+            expect_room(name, kind, recipe, &models)?;
+        }
         check_judges(recipe, &graph, opener)?;
         let key_of = |name: &str| {
             let facts = &models[index_of(recipe, name)].facts;
@@ -191,6 +194,24 @@ fn expect_fits(model: &PlannedModel, budget: u64, opener: &mut dyn Opener) -> Re
         mib(least)
     );
     Err(Error::environment(what, hint))
+}
+
+/// An answer that may fill the whole context leaves no room for any prompt.
+fn expect_room(name: &str, kind: &Step, recipe: &Recipe, models: &[PlannedModel]) -> Result<()> {
+    let (Some(model), Some(generation)) = (kind.model(), kind.generation()) else { return Ok(()) };
+    let model = &models[index_of(recipe, model)];
+    let (n_new, n_context) = (generation.max_new_tokens, model.facts.max_context);
+    // A judge's answer takes what its form needs, not what it is allowed.
+    if n_new < n_context || matches!(kind, Step::UltraFeedback(_)) {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        what: format!(
+            "`{name}` asks for up to {n_new} new tokens, the whole context of `{}` is {n_context}",
+            model.name
+        ),
+        hint: format!("set steps.{name}.generation.max_new_tokens well below {n_context}"),
+    })
 }
 
 fn check_judges(recipe: &Recipe, graph: &Graph, opener: &mut dyn Opener) -> Result<()> {

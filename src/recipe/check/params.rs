@@ -10,7 +10,7 @@ use crate::recipe::nearest::did_you_mean;
 use crate::recipe::place::Findings;
 use crate::recipe::source::Source;
 use crate::recipe::spec::{
-    ColumnNames, Generation, Grammar, GroupColumns, LoadDataFromDicts, ModelSpec, Step,
+    ColumnNames, Generation, Grammar, GroupColumns, LoadDataFromDicts, ModelSpec, Rationale, Step,
     TextGeneration, UltraFeedback,
 };
 
@@ -185,6 +185,11 @@ fn check_judge(step: &UltraFeedback, marks: &Marks, found: &mut Findings) {
         let hint = "delete it: a judge's answer ends where its shape ends";
         marks.fault("generation.stop", found, "a judge takes no stop texts", Some(hint));
     }
+    if step.max_rationale_tokens == 0 && step.rationale != Rationale::None {
+        let message = "`max_rationale_tokens` is 0, and a rationale is asked for";
+        let hint = "at least 1, or set `rationale = \"none\"`";
+        marks.fault("max_rationale_tokens", found, message, Some(hint));
+    }
 }
 
 /// At least one name, none empty, none twice.
@@ -231,6 +236,10 @@ fn check_generation(step: &Generation, marks: &Marks, found: &mut Findings) {
     }
     if let Some(Err(error)) = step.grammar.as_ref().map(Grammar::check) {
         marks.fault("generation.grammar", found, error.to_string(), None);
+    }
+    if step.grammar.is_some() && !step.stop.is_empty() {
+        let message = "an answer follows a grammar or stop texts, not both";
+        marks.fault("generation.stop", found, message, Some("delete one of the two"));
     }
     if step.stop.iter().any(String::is_empty) {
         marks.fault("generation.stop", found, "a stop text is empty", None);
