@@ -1,4 +1,4 @@
-//! Ctrl-C: once to stop after what is in hand, twice to stop at once.
+//! Ctrl-C, or the end of a session: once to stop after what is in hand, twice to stop at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -96,6 +96,21 @@ impl EngineError {
     }
 }
 
+impl EngineError {
+    /// The error as it is told where several models run.
+    pub(crate) fn of_model(self, model: &str) -> crate::Error {
+        match crate::Error::from(self) {
+            crate::Error::Environment { what, hint, source } => {
+                crate::Error::Environment { what: format!("{model}: {what}"), hint, source }
+            }
+            other @ (crate::Error::Recipe(_)
+            | crate::Error::Usage { .. }
+            | crate::Error::Remote { .. }
+            | crate::Error::Interrupted { .. }) => other,
+        }
+    }
+}
+
 impl From<EngineError> for crate::Error {
     fn from(error: EngineError) -> Self {
         let hint = match &error {

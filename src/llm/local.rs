@@ -263,7 +263,7 @@ impl Door for Llm {
     }
 
     fn step(&mut self) -> Result<Vec<Answer>> {
-        let completions = self.engine.step()?;
+        let completions = self.engine.step().map_err(|error| error.of_model(&self.name))?;
         Ok(completions.into_iter().map(|completion| self.answer(completion)).collect())
     }
 
