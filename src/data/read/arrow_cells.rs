@@ -27,13 +27,12 @@ pub(super) fn cell(array: &dyn Array, row_idx: usize) -> Value {
 /// The text of a cell; none for one that has none, such as a date beyond the calendar.
 fn shown(array: &dyn Array, row_idx: usize) -> Option<String> {
     let cell = array.slice(row_idx, 1);
-    let cell = match cell.data_type() {
-        // The values count from an instant; a zone only says how to write them, and names of
-        // zones would need a table of them all.
-        DataType::Timestamp(unit, Some(_)) => {
-            cast(&cell, &DataType::Timestamp(*unit, Some("+00:00".into()))).ok()?
-        }
-        _ => cell,
+    // The values count from an instant; a zone only says how to write them, and names of zones
+    // would need a table of them all.
+    let cell = if let DataType::Timestamp(unit, Some(_)) = cell.data_type() {
+        cast(&cell, &DataType::Timestamp(*unit, Some("+00:00".into()))).ok()?
+    } else {
+        cell
     };
     let options = FormatOptions::new().with_display_error(false);
     let formatter = ArrayFormatter::try_new(&cell, &options).ok()?;
