@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::{RecipeArgs, RunArgs};
 use super::interrupt;
 use super::models::local;
-use super::progress::{Progress, summary_line};
+use super::progress::{Progress, error_line, summary_line};
 use super::screen::Screen;
 use super::summary::summary;
 use crate::pipeline::{self, RunOptions};
@@ -33,7 +33,12 @@ pub(super) fn run(args: &RunArgs, screen: &Screen) -> Result<()> {
     let result = pipeline::run(&recipe, &options, &mut models, &mut progress);
     // The bars leave the screen before anything else is said.
     drop(progress);
-    let done = result.map_err(|error| match error {
+    let done = result.inspect_err(|error| {
+        if args.json {
+            screen.print(&error_line(error));
+        }
+    });
+    let done = done.map_err(|error| match error {
         Error::Interrupted { .. } => Error::Interrupted { resume: interrupt::this_command() },
         error @ (Error::Recipe(_)
         | Error::Usage { .. }

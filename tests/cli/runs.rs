@@ -108,7 +108,9 @@ fn an_interrupted_run_keeps_its_rows_and_goes_on() {
     wait_for_row(&mut events);
     let signalled = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(signalled.success());
-    std::io::copy(&mut events, &mut std::io::sink()).unwrap();
+    let rest = std::io::read_to_string(&mut events).unwrap();
+    let last: Value = serde_json::from_str(rest.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["event"], &last["exit_code"]), (&"error".into(), &130.into()), "{last}");
     let done = Done::from(child.wait_with_output().unwrap());
     assert_eq!(done.code, 130, "{}", done.stderr);
     assert!(done.stderr.contains("run recipe.toml --out cut --json"), "{}", done.stderr);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::View;
+use crate::Error;
 use crate::pipeline::{Event, Summary};
 
 /// Raised when a field changes its meaning or goes away; new fields and events do not raise it.
@@ -28,6 +29,15 @@ impl View for Events {
 pub(in crate::cli) fn summary_line(summary: &Summary) -> String {
     let mut line = json!({ "event": "summary", "schema_version": SCHEMA_VERSION });
     line["summary"] = json!(summary);
+    line.to_string()
+}
+
+/// The last line of a run that did not end well.
+pub(in crate::cli) fn error_line(error: &Error) -> String {
+    let mut line = json!({ "event": "error", "schema_version": SCHEMA_VERSION });
+    line["exit_code"] = json!(error.exit_code());
+    line["message"] = json!(error.to_string());
+    line["hint"] = json!(error.hint());
     line.to_string()
 }
 

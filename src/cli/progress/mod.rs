@@ -17,7 +17,7 @@ use lines::Lines;
 use super::screen::Screen;
 
 pub(super) use fetching::fetching;
-pub(super) use json::{SCHEMA_VERSION, summary_line};
+pub(super) use json::{SCHEMA_VERSION, error_line, summary_line};
 
 /// All who are told of a run's events.
 pub(super) struct Progress {
