@@ -190,11 +190,8 @@ impl<'a> Run<'a> {
     fn conclude(&mut self, leaves: &[Vec<Leaf>]) -> Result<Summary> {
         let mut summary = self.tally.summary();
         summary.n_pairs = leaves.iter().map(|rows| rows.len() as u64).sum();
-        // A folder without a file of rows is no data set, and nothing could load it.
-        if summary.n_pairs > 0 {
-            self.tally.tell(&Event::WritingDataset);
-            self.write_dataset(leaves, &summary)?;
-        }
+        self.tally.tell(&Event::WritingDataset);
+        self.write_dataset(leaves, &summary)?;
         if self.options.limit.is_none() {
             self.store.set_aside_unmet()?;
         }

@@ -76,7 +76,8 @@ pub struct Config {
 
 /// Writes the data set to `folder`, in place of the one that may be there.
 ///
-/// A leaf without rows makes no config: Parquet has no file without columns.
+/// A leaf without rows makes no config: Parquet has no file without columns. Without a config there
+/// is no data set, for nothing could load it, and the one of an earlier run goes.
 ///
 /// # Errors
 /// [`crate::Error::Environment`] when the disk refuses; the old folder is then untouched. Errors
@@ -109,6 +110,11 @@ fn write_sharded(
         };
         let target = Target { name, below, place: fresh.join(below), shard_bytes_max };
         configs.extend(write_leaf(&target, leaf, layout)?);
+    }
+    if configs.is_empty() {
+        remove_folder(&fresh)?;
+        remove_folder(folder)?;
+        return Ok(configs);
     }
     write_atomic(&fresh.join("README.md"), card::card(about, &configs, layout).as_bytes())?;
     swap(&fresh, folder)?;

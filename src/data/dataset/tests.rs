@@ -225,9 +225,21 @@ fn a_new_data_set_replaces_the_old_one() {
     let (parent, _) = write_pairs(2, Layout::Trl, SHARD_BYTES_MAX);
     let folder = parent.path().join("dataset");
     fs::write(folder.join("stale"), "").unwrap();
+    let one = || -> Result<RowStream<'_>> { Ok(Box::new(std::iter::once(Ok(pair(7))))) };
+    let leaves = [Leaf { name: "dpo".to_owned(), rows: &one }];
+    assert_eq!(write(&folder, &leaves, Layout::Trl, &about()).unwrap()[0].n_rows, 1);
+    assert_eq!(files(&folder), [folder.join("README.md"), folder.join("data")]);
+    assert_eq!(files(&folder.join("data")).len(), 1);
+    assert_eq!(files(parent.path()), [folder]);
+}
+
+#[test]
+fn without_rows_there_is_no_data_set_and_no_older_one() {
+    let (parent, configs) = write_pairs(3, Layout::Trl, SHARD_BYTES_MAX);
+    assert_eq!(configs.len(), 1);
     let none = || -> Result<RowStream<'_>> { Ok(Box::new(std::iter::empty())) };
     let leaves = [Leaf { name: "dpo".to_owned(), rows: &none }];
-    assert!(write(&folder, &leaves, Layout::Trl, &about()).unwrap().is_empty());
-    assert_eq!(files(&folder), [folder.join("README.md")]);
-    assert_eq!(files(parent.path()), [folder]);
+    let folder = parent.path().join("dataset");
+    assert_eq!(write(&folder, &leaves, Layout::Trl, &about()).unwrap(), []);
+    assert_eq!(files(parent.path()), Vec::<PathBuf>::new());
 }
