@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use crate::files::Files;
 use crate::load::LoadOptions;
-use crate::weights::shard_paths;
+use crate::weights::shard_names;
 
 /// Bytes of one read.
 const N_PIECE: usize = 8 << 20;
@@ -27,16 +28,18 @@ pub struct ReadAhead {
 impl ReadAhead {
     /// Starts to read what [`load`](crate::load()) will: the quantised copy where there is one, else
     /// the shards, `n_bytes_max` at most. None when nothing can be found.
-    pub fn start(folder: &Path, options: &LoadOptions, n_bytes_max: u64) -> Option<Self> {
+    pub fn start(files: impl Into<Files>, options: &LoadOptions, n_bytes_max: u64) -> Option<Self> {
         let copy = options.copies.as_ref().zip(options.quantize);
         let copy = copy.map(|(copies, quant)| copies.path(quant)).filter(|path| path.is_file());
-        let files = match copy {
-            Some(copy) => vec![copy],
-            None => shard_paths(folder).ok()?,
+        let paths = match (copy, files.into()) {
+            (Some(copy), _) => vec![copy],
+            (None, Files::Folder(folder)) => shard_paths(&folder)?,
+            // The program's own pages are wherever the system keeps it.
+            (None, Files::Inside(_)) => return None,
         };
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let read = move || read_through(&files, n_bytes_max, &stopped);
+        let read = move || read_through(&paths, n_bytes_max, &stopped);
         let thread = std::thread::Builder::new().name("read ahead".to_owned()).spawn(read).ok()?;
         Some(Self { stop, thread: Some(thread) })
     }
@@ -51,6 +54,11 @@ impl Drop for ReadAhead {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }
+}
+
+fn shard_paths(folder: &Path) -> Option<Vec<PathBuf>> {
+    let names = shard_names(&folder.into()).ok()?;
+    Some(names.iter().map(|name| folder.join(name)).collect())
 }
 
 fn read_through(files: &[PathBuf], n_bytes_max: u64, stop: &AtomicBool) -> u64 {

@@ -1,6 +1,6 @@
 //! What a checkpoint is, told from its small files and headers without loading it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use candle_core::DType;
 use serde::Serialize;
@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
+use crate::files::Files;
 use crate::key::ModelKey;
 use crate::layout::pieces;
 use crate::place::check;
@@ -16,7 +17,7 @@ use crate::weights::Checkpoint;
 /// A checkpoint's facts, as `models inspect` shows them and `plan` uses them.
 #[derive(Debug, Clone, Serialize)]
 pub struct Card {
-    /// The folder.
+    /// The folder, or the name of a model that is part of the program.
     pub folder: PathBuf,
     /// The key of the checkpoint.
     pub key: ModelKey,
@@ -62,13 +63,14 @@ pub struct Card {
     pub has_template: bool,
 }
 
-/// Reads the facts of the checkpoint in `folder`.
+/// Reads the facts of a checkpoint.
 ///
 /// # Errors
 /// When the configuration is not supported, or a tensor or shard is missing, misshapen or damaged.
-pub fn inspect(folder: &Path) -> Result<Card> {
-    let config = ModelConfig::read(folder)?;
-    let checkpoint = Checkpoint::open(folder)?;
+pub fn inspect(files: impl Into<Files>) -> Result<Card> {
+    let files = files.into();
+    let config = ModelConfig::read(&files)?;
+    let checkpoint = Checkpoint::open(&files)?;
     let pieces = pieces(&config);
     check(&pieces, &checkpoint)?;
     let mut formats = Vec::new();
@@ -85,8 +87,8 @@ pub fn inspect(folder: &Path) -> Result<Card> {
         (name, shard.n_bytes())
     });
     Ok(Card {
-        folder: folder.to_owned(),
-        key: ModelKey::of_checkpoint(folder, &checkpoint, None)?,
+        folder: files.place().to_owned(),
+        key: ModelKey::of_checkpoint(&files, &checkpoint, None)?,
         architecture: config.architecture.name(),
         n_params: config.n_params(),
         n_active_params: config.n_active_params(),
@@ -105,21 +107,20 @@ pub fn inspect(folder: &Path) -> Result<Card> {
         bos: config.bos,
         eos: config.eos,
         tied: config.tied,
-        has_tokenizer: folder.join("tokenizer.json").is_file(),
-        has_template: has_template(folder)?,
+        has_tokenizer: files.has("tokenizer.json"),
+        has_template: has_template(&files)?,
     })
 }
 
 /// Templates lie in a file of their own or, in most checkpoints, in `tokenizer_config.json`.
-fn has_template(folder: &Path) -> Result<bool> {
-    if folder.join("chat_template.jinja").is_file() {
+fn has_template(files: &Files) -> Result<bool> {
+    if files.has("chat_template.jinja") {
         return Ok(true);
     }
-    let path = folder.join("tokenizer_config.json");
-    if !path.is_file() {
+    let path = files.path("tokenizer_config.json");
+    let Some(bytes) = files.read("tokenizer_config.json").map_err(Error::read(&path))? else {
         return Ok(false);
-    }
-    let bytes = std::fs::read(&path).map_err(Error::read(&path))?;
+    };
     let settings: Value =
         serde_json::from_slice(&bytes).map_err(|source| Error::Json { path, source })?;
     Ok(!settings["chat_template"].is_null())

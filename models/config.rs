@@ -15,6 +15,7 @@ pub use rope::Rope;
 pub use stillroom_kernels::rope::RopeScaling;
 
 use crate::error::{Error, Result};
+use crate::files::Files;
 use crate::stored::Stored;
 use fields::Fields;
 
@@ -124,21 +125,23 @@ impl ModelConfig {
     /// # Errors
     /// When there is no such folder or file, when it is no JSON, and when a key is missing, out of
     /// range, contradicts another or asks for something that is not supported.
-    pub fn read(folder: &Path) -> Result<Self> {
-        if !folder.is_dir() {
+    pub fn read(files: impl Into<Files>) -> Result<Self> {
+        let files = files.into();
+        if let Files::Folder(folder) = &files
+            && !folder.is_dir()
+        {
             return Err(Error::Absent {
-                path: folder.to_owned(),
+                path: folder.clone(),
                 what: "no such folder; wanted one with config.json and safetensors".to_owned(),
             });
         }
-        let path = folder.join("config.json");
-        if !path.is_file() {
-            return Err(Error::Absent { what: without_config(folder), path });
-        }
-        let mut config = Self::from_fields(&Fields::read(&path)?)?;
-        let path = folder.join("generation_config.json");
-        if path.is_file() {
-            config.add_eos(Fields::read(&path)?.token_ids("eos_token_id")?.unwrap_or_default());
+        let Some(fields) = object(&files, "config.json")? else {
+            let path = files.path("config.json");
+            return Err(Error::Absent { what: without_config(files.place()), path });
+        };
+        let mut config = Self::from_fields(&fields)?;
+        if let Some(fields) = object(&files, "generation_config.json")? {
+            config.add_eos(fields.token_ids("eos_token_id")?.unwrap_or_default());
         }
         Ok(config)
     }
@@ -224,6 +227,13 @@ impl ModelConfig {
         }
         Ok(())
     }
+}
+
+/// The object in a file of this name; none where there is no such file.
+fn object(files: &Files, name: &str) -> Result<Option<Fields>> {
+    let path = files.path(name);
+    let bytes = files.read(name).map_err(Error::read(&path))?;
+    bytes.map(|bytes| Fields::parse(&path, &bytes)).transpose()
 }
 
 /// What stands in the folder instead of `config.json`, where that explains something.

@@ -48,7 +48,8 @@ pub(crate) struct QuantCopy {
 impl QuantCopy {
     /// The copy at `path`, if there is one with a usable header.
     pub(crate) fn open(path: &Path) -> Option<Self> {
-        let (shard, header) = Shard::open(path).ok()?;
+        let name = path.file_name()?.to_str()?;
+        let (shard, header) = Shard::open(&path.parent()?.into(), name).ok()?;
         let n_header = shard.n_header();
         let place = |(name, info): (String, &TensorInfo)| {
             let (from, to) = info.data_offsets;

@@ -7,9 +7,9 @@
 //! the folder. So a key tells models apart; it does not vouch for every bit of one.
 
 use std::fmt;
-use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::files::Files;
 use crate::weights::{Checkpoint, Shard};
 
 /// Files besides the weights that change what a model answers.
@@ -36,16 +36,17 @@ const FORMAT: &[u8] = b"stillroom model key 1";
 pub struct ModelKey(String);
 
 impl ModelKey {
-    /// The key of the checkpoint in `folder`; `commit` is the Hub's, where it came from there.
+    /// The key of a checkpoint; `commit` is the Hub's, where it came from there.
     ///
     /// # Errors
     /// When a file cannot be read or a shard is damaged.
-    pub fn of(folder: &Path, commit: Option<&str>) -> Result<Self> {
-        Self::of_checkpoint(folder, &Checkpoint::open(folder)?, commit)
+    pub fn of(files: impl Into<Files>, commit: Option<&str>) -> Result<Self> {
+        let files = files.into();
+        Self::of_checkpoint(&files, &Checkpoint::open(&files)?, commit)
     }
 
     pub(crate) fn of_checkpoint(
-        folder: &Path,
+        files: &Files,
         checkpoint: &Checkpoint,
         commit: Option<&str>,
     ) -> Result<Self> {
@@ -53,10 +54,9 @@ impl ModelKey {
         add(&mut hasher, FORMAT);
         add(&mut hasher, commit.unwrap_or_default().as_bytes());
         for name in SMALL_FILES {
-            let path = folder.join(name);
-            if path.is_file() {
+            if let Some(bytes) = files.read(name).map_err(Error::read(&files.path(name)))? {
                 add(&mut hasher, name.as_bytes());
-                add(&mut hasher, &std::fs::read(&path).map_err(Error::read(&path))?);
+                add(&mut hasher, &bytes);
             }
         }
         for shard in checkpoint.shards() {

@@ -1,7 +1,5 @@
 //! From a folder to a decoder in memory, and what that will cost before it is done.
 
-use std::path::Path;
-
 use candle_core::{DType, Device};
 use stillroom_kernels::linear::{Format, Quant, RowOrder};
 
@@ -9,6 +7,7 @@ use crate::config::ModelConfig;
 use crate::copy::{self, CopyCache, QuantCopy};
 use crate::decoder::Decoder;
 use crate::error::{Error, Result};
+use crate::files::Files;
 use crate::layout::{Kind, Piece, pieces};
 use crate::place::{Placement, Progress, check};
 use crate::weights::Checkpoint;
@@ -53,17 +52,18 @@ pub struct Estimate {
     pub notes: Vec<String>,
 }
 
-/// Loads the checkpoint in `folder`.
+/// Loads a checkpoint.
 ///
 /// # Errors
 /// When the configuration is not supported, or a tensor or shard is missing, misshapen or damaged.
 pub fn load(
-    folder: &Path,
+    files: impl Into<Files>,
     options: &LoadOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Loaded> {
-    let config = ModelConfig::read(folder)?;
-    let checkpoint = Checkpoint::open(folder)?;
+    let files = files.into();
+    let config = ModelConfig::read(&files)?;
+    let checkpoint = Checkpoint::open(&files)?;
     let pieces = pieces(&config);
     check(&pieces, &checkpoint)?;
     let placement = placement(&config, &checkpoint, options)?;
@@ -84,7 +84,7 @@ pub fn load(
 
     let order = if options.deterministic { RowOrder::Fixed } else { RowOrder::Fastest };
     let model = Decoder::assemble(config, &placed, placement.device, placement.dtype, order)
-        .map_err(Error::tensor(format!("{}: cannot build the model", folder.display())))?;
+        .map_err(Error::tensor(format!("{}: cannot build the model", files.place().display())))?;
     Ok(Loaded { model, notes })
 }
 
@@ -93,9 +93,10 @@ pub fn load(
 ///
 /// # Errors
 /// As [`load`].
-pub fn estimate(folder: &Path, options: &LoadOptions) -> Result<Estimate> {
-    let config = ModelConfig::read(folder)?;
-    let checkpoint = Checkpoint::open(folder)?;
+pub fn estimate(files: impl Into<Files>, options: &LoadOptions) -> Result<Estimate> {
+    let files = files.into();
+    let config = ModelConfig::read(&files)?;
+    let checkpoint = Checkpoint::open(&files)?;
     let pieces = pieces(&config);
     check(&pieces, &checkpoint)?;
     let placement = placement(&config, &checkpoint, options)?;

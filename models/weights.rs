@@ -6,17 +6,16 @@
 //! Knows files and bytes; what the tensors mean is told by the layout, and which are needed.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use memmap2::Mmap;
 use safetensors::SafeTensors;
 use safetensors::tensor::Metadata;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::files::{Bytes, Files};
 use crate::stored::Stored;
 
 /// The one file of a checkpoint that is not sharded.
@@ -41,7 +40,7 @@ pub(crate) struct Checkpoint {
 /// One mapped file.
 pub(crate) struct Shard {
     path: PathBuf,
-    map: Mmap,
+    map: Bytes,
     /// Bytes before the first tensor.
     n_header: usize,
 }
@@ -72,11 +71,11 @@ impl Checkpoint {
     ///
     /// # Errors
     /// When there is none, one is missing or truncated, or a header contradicts itself.
-    pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let mut checkpoint =
-            Self { folder: folder.to_owned(), shards: Vec::new(), tensors: HashMap::new() };
-        for path in shard_paths(folder)? {
-            checkpoint.add(&path)?;
+    pub(crate) fn open(files: &Files) -> Result<Self> {
+        let folder = files.place().to_owned();
+        let mut checkpoint = Self { folder, shards: Vec::new(), tensors: HashMap::new() };
+        for name in shard_names(files)? {
+            checkpoint.add(files, &name)?;
         }
         Ok(checkpoint)
     }
@@ -122,8 +121,8 @@ impl Checkpoint {
         self.tensors.get(name).map_or((0, 0), |entry| (entry.shard, entry.range.start))
     }
 
-    fn add(&mut self, path: &Path) -> Result<()> {
-        let (shard, header) = Shard::open(path)?;
+    fn add(&mut self, files: &Files, name: &str) -> Result<()> {
+        let (shard, header) = Shard::open(files, name)?;
         let n_header = shard.n_header;
         for (name, info) in header.tensors() {
             let (from, to) = info.data_offsets;
@@ -136,7 +135,7 @@ impl Checkpoint {
             };
             if self.tensors.insert(name.clone(), entry).is_some() {
                 return Err(Error::Damaged {
-                    path: path.to_owned(),
+                    path: shard.path,
                     what: format!("holds tensor {name:?}, which another shard holds too"),
                 });
             }
@@ -146,28 +145,22 @@ impl Checkpoint {
     }
 }
 
-/// The files that hold the weights, in the order in which they are loaded.
+/// Names of the files that hold the weights, sorted, which is the order of loading.
 ///
 /// # Errors
 /// When there are none, or one is missing.
-pub(crate) fn shard_paths(folder: &Path) -> Result<Vec<PathBuf>> {
-    Ok(shard_names(folder)?.iter().map(|name| folder.join(name)).collect())
-}
-
-/// Names of the files that hold the weights, sorted.
-fn shard_names(folder: &Path) -> Result<Vec<String>> {
-    if folder.join(SINGLE).is_file() {
+pub(crate) fn shard_names(files: &Files) -> Result<Vec<String>> {
+    if files.has(SINGLE) {
         return Ok(vec![SINGLE.to_owned()]);
     }
-    let index = folder.join(INDEX);
-    if !index.is_file() {
+    let index = files.path(INDEX);
+    let Some(bytes) = files.read(INDEX).map_err(Error::read(&index))? else {
         return Err(Error::Absent {
-            path: folder.to_owned(),
+            path: files.place().to_owned(),
             what: format!("holds neither {SINGLE} nor {INDEX}; only safetensors are read"),
         });
-    }
+    };
     let damaged = |what: String| Error::Damaged { path: index.clone(), what };
-    let bytes = std::fs::read(&index).map_err(Error::read(&index))?;
     let json: Map<String, Value> = serde_json::from_slice(&bytes)
         .map_err(|source| Error::Json { path: index.clone(), source })?;
     let Some(places) = json.get("weight_map").and_then(Value::as_object) else {
@@ -188,7 +181,7 @@ fn shard_names(folder: &Path) -> Result<Vec<String>> {
     names.sort_unstable();
     names.dedup();
     let missing: Vec<&str> =
-        names.iter().map(String::as_str).filter(|name| !folder.join(name).is_file()).collect();
+        names.iter().map(String::as_str).filter(|name| !files.has(name)).collect();
     if names.is_empty() {
         return Err(damaged("places no tensor".to_owned()));
     }
@@ -196,7 +189,7 @@ fn shard_names(folder: &Path) -> Result<Vec<String>> {
         let what = format!("{} of {} shards missing: {}", missing.len(), names.len(), {
             missing.join(", ")
         });
-        return Err(Error::Absent { path: folder.to_owned(), what });
+        return Err(Error::Absent { path: files.place().to_owned(), what });
     }
     Ok(names)
 }
@@ -206,19 +199,15 @@ impl Shard {
     ///
     /// # Errors
     /// When it cannot be read, is truncated, or its header contradicts itself.
-    #[allow(unsafe_code, reason = "mapping is what keeps a checkpoint out of anonymous memory")]
-    pub(crate) fn open(path: &Path) -> Result<(Self, Metadata)> {
-        let file = File::open(path).map_err(Error::read(path))?;
-        let n_bytes = file.metadata().map_err(Error::read(path))?.len();
-        if n_bytes < N_LEN as u64 {
+    pub(crate) fn open(files: &Files, name: &str) -> Result<(Self, Metadata)> {
+        let path = files.path(name);
+        let map = files.map(name).map_err(Error::read(&path))?;
+        let n_bytes = map.len();
+        if n_bytes < N_LEN {
             let what = format!("has {n_bytes} bytes, too few for safetensors");
-            return Err(Error::Damaged { path: path.to_owned(), what });
+            return Err(Error::Damaged { path, what });
         }
-        // SAFETY: the mapping is read-only and private, and nothing in this process writes the
-        // file. Another process that cuts it while it is read gets this one killed by the system,
-        // as it would any reader of mapped files; checkpoints are not edited in place.
-        let map = unsafe { Mmap::map(&file) }.map_err(Error::read(path))?;
-        let shard = Self { path: path.to_owned(), map, n_header: 0 };
+        let shard = Self { path, map, n_header: 0 };
         match SafeTensors::read_metadata(&shard.map) {
             Ok((n_json, header)) => Ok((Self { n_header: N_LEN + n_json, ..shard }, header)),
             Err(error) => Err(shard.damaged(&error)),
@@ -258,25 +247,9 @@ impl Shard {
     }
 
     /// Hands the pages of a range back to the system.
-    #[cfg(unix)]
-    #[allow(unsafe_code, reason = "memmap2 offers this advice as unsafe only")]
     pub(crate) fn release(&self, range: Range<usize>) {
-        // SAFETY: the pages are those of a read-only mapping of a file; dropping them loses
-        // nothing, the next access reads them again.
-        let released = unsafe {
-            self.map.unchecked_advise_range(
-                memmap2::UncheckedAdvice::DontNeed,
-                range.start,
-                range.len(),
-            )
-        };
-        // Advice that is not taken costs memory, not correctness.
-        let _ = released;
+        self.map.release(range);
     }
-
-    /// Nothing: only Unix takes this advice.
-    #[cfg(not(unix))]
-    pub(crate) fn release(&self, _: Range<usize>) {}
 }
 
 /// How many bytes the file should have by its own header, if that can be read at all.

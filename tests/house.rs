@@ -24,7 +24,7 @@ const FLOORS: &[(&str, &[&str])] = &[
 ];
 
 /// Folders where `unsafe` may stand: SIMD and device code, and the map of a weight file.
-const UNSAFE_PLACES: &[&str] = &["kernels/", "models/weights"];
+const UNSAFE_PLACES: &[&str] = &["kernels/", "models/files"];
 
 struct Source {
     path: String,

@@ -21,8 +21,12 @@ pub(super) struct Fields {
 impl Fields {
     /// Reads a file that holds one JSON object.
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::read(path))?;
-        let value: Value = serde_json::from_slice(&bytes)
+        Self::parse(path, &std::fs::read(path).map_err(Error::read(path))?)
+    }
+
+    /// The object in the bytes of a file.
+    pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let value: Value = serde_json::from_slice(bytes)
             .map_err(|source| Error::Json { path: path.to_owned(), source })?;
         let Value::Object(map) = value else {
             let what = "holds no JSON object".to_owned();

@@ -4,13 +4,13 @@
 //! (a tokenizer with more tokens than the model has logits) is said here, before gigabytes are
 //! read. It must not know where the folder came from.
 
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::Arc;
 
 use candle_core::DType;
 use stillroom_kernels::fault;
 use stillroom_models::{
-    self as models, LoadOptions, Model, ModelConfig, ModelKey, Progress, ReadAhead,
+    self as models, Files, LoadOptions, Model, ModelConfig, ModelKey, Progress, ReadAhead,
 };
 
 use super::fit;
@@ -27,7 +27,7 @@ const N_USEFUL: (usize, usize) = (4, 4096);
 /// A model's small files, read and checked against each other.
 #[derive(Debug)]
 pub struct ModelFolder {
-    path: PathBuf,
+    files: Files,
     config: ModelConfig,
     voice: Voice,
     notes: Vec<String>,
@@ -49,20 +49,21 @@ impl ModelFolder {
     ///
     /// # Errors
     /// When one is missing or broken, or they do not belong together.
-    pub fn read(path: &Path) -> Result<Self> {
-        let config = ModelConfig::read(path).map_err(environment)?;
-        let tokenizer = Tokenizer::read(&path.join("tokenizer.json"))?;
+    pub fn read(files: impl Into<Files>) -> Result<Self> {
+        let files = files.into();
+        let config = ModelConfig::read(&files).map_err(environment)?;
+        let tokenizer = tokenizer(&files)?;
         let (n_ids, n_logits) = (tokenizer.n_ids(), config.vocab_size);
         if n_ids > n_logits {
             return Err(Error::environment(
                 format!(
                     "{}: the tokenizer has {n_ids} tokens, the model {n_logits}",
-                    path.display()
+                    files.place().display()
                 ),
                 "They do not belong together: take both from one repository.",
             ));
         }
-        let chat = Chat::read(path, fixed_time())?;
+        let chat = Chat::read(files.place(), &|name| files.read(name), fixed_time())?;
         let mut notes = chat.notes().to_vec();
         let mut stop_tokens: Vec<TokenId> = config.eos.clone();
         stop_tokens.extend(tokenizer.id(chat.eos()));
@@ -71,7 +72,7 @@ impl ModelFolder {
         if stop_tokens.is_empty() {
             notes.push(format!(
                 "{} names no token that ends an answer: each runs to its limit",
-                path.display()
+                files.place().display()
             ));
         }
         let voice = Voice {
@@ -79,7 +80,7 @@ impl ModelFolder {
             chat: Arc::new(chat),
             stop_tokens: stop_tokens.into(),
         };
-        Ok(Self { path: path.to_owned(), config, voice, notes })
+        Ok(Self { files, config, voice, notes })
     }
 
     /// How the model reads and writes text.
@@ -97,7 +98,7 @@ impl ModelFolder {
     /// # Errors
     /// When a file cannot be read.
     pub fn key(&self, commit: Option<&str>) -> Result<ModelKey> {
-        ModelKey::of(&self.path, commit).map_err(environment)
+        ModelKey::of(&self.files, commit).map_err(environment)
     }
 
     /// What the model will take, from the headers of its weights.
@@ -105,7 +106,7 @@ impl ModelFolder {
     /// # Errors
     /// When a shard or a tensor is missing, misshapen or damaged.
     pub fn needs(&self, options: &LoadOptions) -> Result<Needs> {
-        let estimate = models::estimate(&self.path, options).map_err(environment)?;
+        let estimate = models::estimate(&self.files, options).map_err(environment)?;
         Ok(Needs {
             weight_bytes: estimate.weight_bytes as u64,
             kv_bytes_min: self.kv_bytes_min(estimate.kv_dtype) as u64,
@@ -120,7 +121,7 @@ impl ModelFolder {
 
     /// Starts to read the weights into the page cache, `n_bytes_max` at most.
     pub fn read_ahead(&self, options: &LoadOptions, n_bytes_max: u64) -> Option<ReadAhead> {
-        ReadAhead::start(&self.path, options, n_bytes_max)
+        ReadAhead::start(&self.files, options, n_bytes_max)
     }
 
     /// Loads the weights; `kv_bytes` are for keys and values. Beside the model come notes, as those
@@ -135,12 +136,18 @@ impl ModelFolder {
         kv_bytes: usize,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(Llm, Vec<String>)> {
-        let loaded = models::load(&self.path, options, progress).map_err(environment)?;
+        let loaded = models::load(&self.files, options, progress).map_err(environment)?;
         let (model, notes) = (loaded.model, loaded.notes);
         let kv_bytes_min = self.kv_bytes_min(model.kv_shape().dtype);
         let limits = fit::limits(&model, &options.device, (kv_bytes_min, kv_bytes))?;
         Ok((Llm::new(name.to_owned(), self.voice.clone(), model, limits)?, notes))
     }
+}
+
+fn tokenizer(files: &Files) -> Result<Tokenizer> {
+    let name = "tokenizer.json";
+    let read = files.read(name).and_then(|bytes| bytes.ok_or(io::ErrorKind::NotFound.into()));
+    Tokenizer::parse(&files.path(name), read)
 }
 
 /// A fault of a checkpoint or a device, with the way out.

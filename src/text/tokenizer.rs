@@ -5,6 +5,7 @@
 //! template writes its own control tokens, so the post-processor, which would add a second BOS,
 //! runs only where raw text is encoded. It must not know models or conversations.
 
+use std::io;
 use std::path::Path;
 
 use super::detok::Detokenizer;
@@ -35,13 +36,21 @@ impl Tokenizer {
     /// # Errors
     /// When the file is missing, is no tokenizer, or is of a kind unknown here.
     pub fn read(path: &Path) -> Result<Self> {
+        Self::parse(path, std::fs::read(path))
+    }
+
+    /// The tokenizer in what was read of a `tokenizer.json`; `path` is only shown.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::read`].
+    pub fn parse(path: &Path, read: io::Result<impl AsRef<[u8]>>) -> Result<Self> {
         let shown = path.display();
-        let bytes = std::fs::read(path).map_err(|e| {
+        let bytes = read.map_err(|e| {
             let hint = "A model folder holds a `tokenizer.json` beside its weights; models that \
                         ship only `tokenizer.model` need converting first.";
             Error::environment_from(format!("{shown}: no tokenizer can be read"), hint, e)
         })?;
-        Self::from_json(&bytes)
+        Self::from_json(bytes.as_ref())
             .map_err(|e| Error::environment(format!("{shown}: {e}"), "Fetch the file again."))
     }
 

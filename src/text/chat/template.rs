@@ -5,6 +5,8 @@
 //! one of ours. And text of a row never becomes a control token: where it spells one, it is cut
 //! inside the name before it is tokenised, so that an answer cannot end the judge's turn.
 
+use std::borrow::Cow;
+use std::io;
 use std::path::Path;
 
 use chrono::{NaiveDate, NaiveDateTime};
@@ -31,6 +33,12 @@ const PLAIN_STOP: &str = "\nUser:";
 /// text has a use for; a row that brings it gets U+FFFD in its place.
 const CUT: char = '\u{FDD0}';
 
+/// What was read of a file; none where there is no such file.
+pub type FileRead = io::Result<Option<Cow<'static, [u8]>>>;
+
+/// Reads the file of this name beside a model's weights.
+pub type ReadFile<'a> = &'a dyn Fn(&str) -> FileRead;
+
 /// From a conversation to the prompt of one model.
 #[derive(Debug)]
 pub struct Chat {
@@ -52,14 +60,15 @@ pub enum PromptError {
 }
 
 impl Chat {
-    /// Reads the template of a model folder: `chat_template.jinja`, or `chat_template` of
-    /// `tokenizer_config.json`; the plain one, with a note, where there is neither.
+    /// Reads the template of a model: `chat_template.jinja`, or `chat_template` of
+    /// `tokenizer_config.json`; the plain one, with a note, where there is neither. `read` gives
+    /// the contents of a file, if it is there; `folder` is only shown.
     ///
     /// # Errors
     /// When a file cannot be read or its template is malformed.
-    pub fn read(folder: &Path, now: NaiveDateTime) -> Result<Self> {
+    pub fn read(folder: &Path, read: ReadFile<'_>, now: NaiveDateTime) -> Result<Self> {
         let config = folder.join("tokenizer_config.json");
-        let config: Value = match read_if_there(&config)? {
+        let config: Value = match text_of_file(&config, read("tokenizer_config.json"))? {
             None => Value::Null,
             Some(text) => serde_json::from_str(&text).map_err(|e| {
                 let what = format!("{}: this is no JSON", config.display());
@@ -71,7 +80,8 @@ impl Chat {
             token.as_str().or(token["content"].as_str()).unwrap_or_default().to_owned()
         };
         let special = SpecialTexts { bos: text_of("bos_token"), eos: text_of("eos_token") };
-        let file = read_if_there(&folder.join("chat_template.jinja"))?;
+        let file = "chat_template.jinja";
+        let file = text_of_file(&folder.join(file), read(file))?;
         let Some(source) = file.or_else(|| default_template(&config["chat_template"])) else {
             let mut chat = Self::plain(special, now);
             chat.notes.push(format!(
@@ -228,16 +238,16 @@ fn encode_pieces(rendered: &str, tokenizer: &Tokenizer) -> Result<Vec<TokenId>, 
     Ok(ids)
 }
 
-/// The text of a file; `None` where there is no such file.
-fn read_if_there(path: &Path) -> Result<Option<String>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => {
-            let what = format!("{} cannot be read", path.display());
-            Err(Error::environment_from(what, "Check the file and its permissions.", e))
-        }
-    }
+/// The text in what was read of a file.
+fn text_of_file(path: &Path, read: FileRead) -> Result<Option<String>> {
+    let text = read.and_then(|bytes| {
+        let text = bytes.map(|bytes| String::from_utf8(bytes.into_owned())).transpose();
+        text.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    });
+    text.map_err(|e| {
+        let what = format!("{} cannot be read", path.display());
+        Error::environment_from(what, "Check the file and its permissions.", e)
+    })
 }
 
 /// The template of a `chat_template` entry: a text, or a list of named ones, of which `default`
