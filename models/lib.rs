@@ -4,6 +4,7 @@
 //! stdout. Only the loader touches files.
 
 pub mod config;
+pub mod demo;
 pub mod device;
 pub mod error;
 pub mod stored;
