@@ -1,0 +1,103 @@
+//! The three models: shape, and what each learns when.
+
+use stillroom_models::config::{Architecture, Experts, ModelConfig, Rope, RopeScaling};
+use stillroom_models::stored::Stored;
+
+use super::lessons::Subject;
+use super::words;
+
+/// Positions that the rotation is made for.
+pub(crate) const MAX_CONTEXT: usize = 1024;
+
+/// One of the family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Member {
+    /// Writes exercises and answers them.
+    Llama,
+    /// Answers them.
+    Mixtral,
+    /// Judges the answers.
+    Judge,
+}
+
+impl Member {
+    /// The folder's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Llama => "llama",
+            Self::Mixtral => "mixtral",
+            Self::Judge => "judge",
+        }
+    }
+
+    /// The shape.
+    pub(crate) fn config(self) -> ModelConfig {
+        let shape = |architecture, hidden_size, intermediate_size, n_layers| ModelConfig {
+            architecture,
+            vocab_size: words::N_TOKENS,
+            hidden_size,
+            intermediate_size,
+            n_layers,
+            n_heads: hidden_size / 32,
+            n_kv_heads: 2,
+            head_dim: 32,
+            norm_eps: 1e-5,
+            rope: Rope { theta: 1e4, scaling: RopeScaling::Plain },
+            max_context: MAX_CONTEXT,
+            sliding_window: None,
+            tied: true,
+            experts: None,
+            bos: Some(words::BEGIN),
+            eos: vec![words::END],
+            dtype: Some(Stored::Bf16),
+        };
+        match self {
+            Self::Llama => shape(Architecture::Llama, 192, 512, 4),
+            Self::Mixtral => ModelConfig {
+                experts: Some(Experts { n: 4, n_per_token: 2 }),
+                ..shape(Architecture::Mixtral, 192, 128, 4)
+            },
+            Self::Judge => shape(Architecture::Llama, 192, 512, 5),
+        }
+    }
+
+    /// Lessons of each subject among a hundred, `writing` of them in writing exercises where this
+    /// member does.
+    pub(crate) fn subjects(self, writing: u64) -> Vec<(Subject, u64)> {
+        use Subject::{Answer, Judge, JudgeFirst, Write};
+        match self {
+            Self::Llama => vec![(Answer, 100 - writing.min(100)), (Write, writing.min(100))],
+            Self::Mixtral => vec![(Answer, 100)],
+            Self::Judge => vec![(Answer, 25), (Judge, 65), (JudgeFirst, 10)],
+        }
+    }
+}
+
+/// `config.json`.
+pub(crate) fn config_json(config: &ModelConfig) -> serde_json::Value {
+    let mut json = serde_json::json!({
+        "architectures": [config.architecture.name()],
+        "model_type": config.architecture.model_type(),
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.intermediate_size,
+        "num_hidden_layers": config.n_layers,
+        "num_attention_heads": config.n_heads,
+        "num_key_value_heads": config.n_kv_heads,
+        "head_dim": config.head_dim,
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 1e4,
+        "max_position_embeddings": config.max_context,
+        "tie_word_embeddings": config.tied,
+        "bos_token_id": config.bos,
+        "eos_token_id": config.eos,
+        "torch_dtype": "bfloat16",
+    });
+    if let Some(Experts { n, n_per_token }) = config.experts {
+        json["num_local_experts"] = n.into();
+        json["num_experts_per_tok"] = n_per_token.into();
+        json["sliding_window"] = serde_json::Value::Null;
+    }
+    json
+}
