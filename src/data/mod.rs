@@ -5,6 +5,7 @@
 pub mod dataset;
 pub mod disk;
 pub mod dropped;
+pub mod export;
 pub mod folder;
 pub mod journal;
 pub mod lines;

@@ -104,6 +104,18 @@ fn write_sharded(
 }
 
 /// Writes the data set into a folder that is there and empty; nothing where no leaf has a row.
+///
+/// # Errors
+/// As [`write`].
+pub(super) fn fill(
+    folder: &Path,
+    leaves: &[Leaf<'_>],
+    layout: Layout,
+    about: &About,
+) -> Result<Vec<Config>> {
+    fill_sharded(folder, leaves, layout, about, SHARD_BYTES_MAX)
+}
+
 fn fill_sharded(
     folder: &Path,
     leaves: &[Leaf<'_>],
