@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ColorChoice, Parser, Subcommand};
 
 use super::bench::BenchArgs;
+use super::export::ExportArgs;
 use crate::data::dataset::Layout;
 
 const EXAMPLES: &str = "\
@@ -14,6 +15,7 @@ Examples:
   stillroom run recipe.toml --limit 3             its first three rows only
   stillroom run recipe.toml --set steps.judge.aspect=honesty
   stillroom plan recipe.toml                      rows, models and memory; loads nothing
+  stillroom export runs/math --format trl         the pairs as a trainer reads them
   stillroom models inspect ./Llama-3.2-1B         what a checkpoint is
 
 Exit codes: 0 done, 2 recipe or usage, 3 device, memory, model or disk, 4 network,
@@ -39,6 +41,8 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Show what a run would do: rows, models, memory, order. Loads no weights.
     Plan(PlanArgs),
+    /// Write a run's pairs in the files that a trainer reads.
+    Export(ExportArgs),
     /// Write a commented recipe that runs as it is.
     Init(InitArgs),
     /// Look at models.

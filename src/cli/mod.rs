@@ -5,6 +5,7 @@
 
 mod args;
 pub mod bench;
+mod export;
 mod faults;
 mod init;
 mod interrupt;
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
     let result = match args.command {
         Command::Run(args) => run::run(&args, &screen),
         Command::Plan(args) => plan::plan(&args, &screen),
+        Command::Export(args) => export::export(&args, &screen),
         Command::Init(args) => init::init(&args, &screen),
         Command::Models(args) => models::models(&args, &screen),
         Command::Bench(args) => bench(&args, &screen),

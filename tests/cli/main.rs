@@ -3,6 +3,7 @@
 mod bad_data;
 mod bad_models;
 mod bad_recipes;
+mod export;
 mod runs;
 mod still;
 mod words;
