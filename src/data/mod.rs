@@ -9,5 +9,7 @@ pub mod export;
 pub mod folder;
 pub mod journal;
 pub mod lines;
+pub mod lint;
 pub mod read;
 pub mod row;
+pub mod spool;
