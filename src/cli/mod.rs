@@ -9,6 +9,7 @@ mod export;
 mod faults;
 mod init;
 mod interrupt;
+mod lint;
 mod models;
 mod plan;
 mod progress;
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, &screen),
         Command::Plan(args) => plan::plan(&args, &screen),
         Command::Export(args) => export::export(&args, &screen),
+        Command::Lint(args) => lint::lint(&args, &screen),
         Command::Init(args) => init::init(&args, &screen),
         Command::Models(args) => models::models(&args, &screen),
         Command::Bench(args) => bench(&args, &screen),

@@ -35,6 +35,14 @@ fn every_format_is_written_named_and_clean() {
         assert!(done.stderr.contains(&shown), "{format}: {}", done.stderr);
         assert!(done.stdout.contains(&shown), "{format}: {}", done.stdout);
         assert!(!done.stderr.contains("left out"), "{}", done.stderr);
+        // What we write, our own lint reads, and holds for what the trainer reads.
+        let folder = format!("runs/small/exports/{format}");
+        let done = still.run(&["lint", &folder, "--format", format, "--json"]);
+        let report: Value = serde_json::from_str(&done.stdout).unwrap();
+        assert!(report["trainers"][format]["reads"].as_bool().unwrap(), "{format}: {report}");
+        let rules: Vec<_> =
+            report["findings"].as_array().unwrap().iter().map(|f| &f["rule"]).collect();
+        assert!(!rules.iter().any(|rule| **rule == "schema"), "{format}: {report}");
     }
     assert!(still.read("runs/small/exports/llama-factory/dataset_info.json").contains("\"small\""));
 }
