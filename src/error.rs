@@ -49,6 +49,15 @@ pub enum Error {
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
 
+    /// What was asked for was done, and what it was to show is not so.
+    #[error("{what}")]
+    Gate {
+        /// What was found.
+        what: String,
+        /// The way out.
+        hint: String,
+    },
+
     /// The run was stopped from outside after its last finished row was written.
     #[error("interrupted; what was finished is kept")]
     Interrupted {
@@ -99,14 +108,16 @@ impl Error {
             Self::Recipe(_) => None,
             Self::Usage { hint, .. }
             | Self::Environment { hint, .. }
-            | Self::Remote { hint, .. } => Some(hint),
+            | Self::Remote { hint, .. }
+            | Self::Gate { hint, .. } => Some(hint),
             Self::Interrupted { resume } => Some(resume),
         }
     }
 
-    /// 2 recipe or usage, 3 environment, 4 remote, 130 interrupted. (0 is success, 1 a gate.)
+    /// 1 a gate, 2 recipe or usage, 3 environment, 4 remote, 130 interrupted. (0 is success.)
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Gate { .. } => 1,
             Self::Recipe(_) | Self::Usage { .. } => 2,
             Self::Environment { .. } => 3,
             Self::Remote { .. } => 4,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{ColorChoice, Parser, Subcommand};
 
 use super::bench::BenchArgs;
+use super::export::ExportArgs;
+use super::lint::LintArgs;
 use crate::data::dataset::Layout;
 
 const EXAMPLES: &str = "\
@@ -14,9 +16,11 @@ Examples:
   stillroom run recipe.toml --limit 3             its first three rows only
   stillroom run recipe.toml --set steps.judge.aspect=honesty
   stillroom plan recipe.toml                      rows, models and memory; loads nothing
+  stillroom export runs/math --format trl         the pairs as a trainer reads them
+  stillroom lint pairs.jsonl                      what is wrong with a data set
   stillroom models inspect ./Llama-3.2-1B         what a checkpoint is
 
-Exit codes: 0 done, 2 recipe or usage, 3 device, memory, model or disk, 4 network,
+Exit codes: 0 done, 1 findings, 2 recipe or usage, 3 device, memory, model or disk, 4 network,
 130 interrupted (the same command goes on).";
 
 /// Distils preference data under one's own roof: local models answer, a local model judges, pairs
@@ -39,6 +43,10 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Show what a run would do: rows, models, memory, order. Loads no weights.
     Plan(PlanArgs),
+    /// Write a run's pairs in the files that a trainer reads.
+    Export(ExportArgs),
+    /// Look for what is wrong with a preference data set, ours or another's.
+    Lint(LintArgs),
     /// Write a commented recipe that runs as it is.
     Init(InitArgs),
     /// Look at models.

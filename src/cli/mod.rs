@@ -5,9 +5,11 @@
 
 mod args;
 pub mod bench;
+mod export;
 mod faults;
 mod init;
 mod interrupt;
+mod lint;
 mod models;
 mod plan;
 mod progress;
@@ -32,6 +34,8 @@ pub fn main() -> ExitCode {
     let result = match args.command {
         Command::Run(args) => run::run(&args, &screen),
         Command::Plan(args) => plan::plan(&args, &screen),
+        Command::Export(args) => export::export(&args, &screen),
+        Command::Lint(args) => lint::lint(&args, &screen),
         Command::Init(args) => init::init(&args, &screen),
         Command::Models(args) => models::models(&args, &screen),
         Command::Bench(args) => bench(&args, &screen),

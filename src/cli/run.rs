@@ -43,7 +43,8 @@ pub(super) fn run(args: &RunArgs, screen: &Screen) -> Result<()> {
         error @ (Error::Recipe(_)
         | Error::Usage { .. }
         | Error::Environment { .. }
-        | Error::Remote { .. }) => error,
+        | Error::Remote { .. }
+        | Error::Gate { .. }) => error,
     })?;
     if args.json {
         screen.print(&summary_line(&done));

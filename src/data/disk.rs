@@ -1,10 +1,11 @@
-//! Files written so that a crash leaves the old one or the new one, and what a file's key is.
+//! Files and folders written so that a crash leaves the old one or the new one, and what a file's
+//! key is.
 //!
 //! It must not know what the files hold.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
@@ -29,6 +30,69 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     }
     sync_folder_of(path);
     Ok(())
+}
+
+/// A folder that appears whole: it is filled beside its place and then put there.
+///
+/// What a crash leaves beside the place, the next one removes.
+#[derive(Debug)]
+pub struct FreshFolder {
+    fresh: PathBuf,
+    place: PathBuf,
+}
+
+impl FreshFolder {
+    /// Makes an empty folder beside `place`.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when the disk refuses.
+    pub fn begin(place: &Path) -> Result<Self> {
+        let name = place.file_name().expect("a folder to write has a name").to_string_lossy();
+        let fresh = place.with_file_name(format!(".{name}.new"));
+        remove_folder(&fresh)?;
+        create_folder(&fresh)?;
+        Ok(Self { fresh, place: place.to_owned() })
+    }
+
+    /// Where it is filled.
+    pub fn path(&self) -> &Path {
+        &self.fresh
+    }
+
+    /// Puts it in its place, instead of the folder that may be there. A crash in between leaves the
+    /// old one beside it.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when the disk refuses.
+    pub fn put(self) -> Result<()> {
+        let Self { fresh, place } = self;
+        let old = fresh.with_extension("old");
+        remove_folder(&old)?;
+        if place.exists() {
+            fs::rename(&place, &old).map_err(|e| Error::disk("replace", &place, e))?;
+        }
+        fs::rename(&fresh, &place).map_err(|e| Error::disk("write", &place, e))?;
+        remove_folder(&old)
+    }
+
+    /// Gives it up; the folder that may be in its place stays.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when the disk refuses.
+    pub fn discard(self) -> Result<()> {
+        remove_folder(&self.fresh)
+    }
+}
+
+/// Removes a folder that may be there, with all that it holds.
+///
+/// # Errors
+/// [`Error::Environment`] when the disk refuses.
+pub fn remove_folder(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::disk("remove", folder, e)),
+        _ => Ok(()),
+    }
 }
 
 /// Makes the folder's entry for `path` durable where the system allows opening folders.

@@ -5,14 +5,14 @@
 //! siblings and their number. So a person, pandas and `datasets` read the file as it is, and drop
 //! one column to be rid of us. It must not know what a step does.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Result;
-use crate::data::lines::{self, Lines, corrupt};
+use crate::data::lines::{self, LineReader, Lines, corrupt};
 use crate::data::row::{Columns, Row, RowId};
+use crate::{Error, Result};
 
 /// The key that holds the bookkeeping of a line.
 pub const ROW_KEY: &str = "_row";
@@ -118,12 +118,8 @@ impl Journal {
     /// # Errors
     /// [`crate::Error::Environment`] when the disk refuses or the line was changed since.
     pub fn read_at(&mut self, offset: u64) -> Result<Entry> {
-        parse(self.lines.read_at(offset)?).map_err(|why| {
-            crate::Error::environment(
-                format!("the line at byte {offset} of {}: {why}", self.lines.path().display()),
-                "the file was changed while the run was going on; run the same command again",
-            )
-        })
+        let read = parse(self.lines.read_at(offset)?);
+        read.map_err(|why| changed(self.lines.path(), offset, &why))
     }
 
     /// Puts every appended row on the disk.
@@ -172,13 +168,55 @@ pub fn read(path: &Path) -> Result<impl Iterator<Item = Result<(u64, Entry)>> + 
 /// # Errors
 /// As [`read`].
 pub fn ids(path: &Path) -> Result<impl Iterator<Item = Result<(u64, RowId)>> + use<>> {
+    Ok(origins(path)?.map(|row| row.map(|(offset, id, _)| (offset, id))))
+}
+
+/// The ids of a journal's rows with their offsets and origins, without their columns.
+///
+/// # Errors
+/// As [`read`].
+pub fn origins(path: &Path) -> Result<impl Iterator<Item = Result<(u64, RowId, Origin)>> + use<>> {
     let path = path.to_owned();
     Ok(lines::read(&path)?.zip(1..).map(move |(line, line_no)| {
         let (offset, line) = line?;
         let tag: Result<Tag, _> = serde_json::from_slice(&line);
-        let tag = tag.map_err(|why| corrupt(&path, line_no, &why.to_string()))?;
-        Ok((offset, tag.row.id))
+        let Tag { row } = tag.map_err(|why| corrupt(&path, line_no, &why.to_string()))?;
+        let Bookkeeping { id, parents, ordinal, siblings } = row;
+        Ok((offset, id, Origin { parents, ordinal, siblings }))
     }))
+}
+
+/// A journal, open for reading while a run may append to it.
+#[derive(Debug)]
+pub struct JournalReader {
+    lines: LineReader,
+    path: PathBuf,
+}
+
+impl JournalReader {
+    /// Opens a journal.
+    ///
+    /// # Errors
+    /// [`crate::Error::Environment`] when the disk refuses.
+    pub fn open(path: &Path) -> Result<Self> {
+        Ok(Self { lines: LineReader::open(path)?, path: path.to_owned() })
+    }
+
+    /// The row at an offset that [`read`], [`ids`] or [`origins`] gave.
+    ///
+    /// # Errors
+    /// [`crate::Error::Environment`] when the disk refuses or the line was changed since.
+    pub fn read_at(&mut self, offset: u64) -> Result<Entry> {
+        parse(self.lines.read_at(offset)?).map_err(|why| changed(&self.path, offset, &why))
+    }
+}
+
+/// What to say of a line that is not what it was.
+fn changed(path: &Path, offset: u64, why: &str) -> Error {
+    Error::environment(
+        format!("the line at byte {offset} of {}: {why}", path.display()),
+        "the file was changed while it was read; run the same command again",
+    )
 }
 
 fn parse(line: &[u8]) -> Result<Entry, String> {
@@ -255,6 +293,11 @@ mod tests {
             let ends = |n: usize| offsets.get(n).map_or(bytes.len(), |at| *at as usize);
             prop_assert_eq!(torn as usize, cut - ends(n_whole).min(cut));
             prop_assert_eq!(all(&path), &entries[..n_whole]);
+            let mut reader = JournalReader::open(&path).unwrap();
+            for (offset, id, origin) in origins(&path).unwrap().map(Result::unwrap) {
+                let entry = reader.read_at(offset).unwrap();
+                prop_assert_eq!((entry.row.id, entry.origin), (id, origin));
+            }
             let ids: Vec<_> = ids(&path).unwrap().map(Result::unwrap).collect();
             let want = offsets.iter().zip(&entries).map(|(at, entry)| (*at, entry.row.id));
             prop_assert_eq!(ids, want.take(n_whole).collect::<Vec<_>>());

@@ -132,14 +132,8 @@ impl Lines {
     /// [`Error::Environment`] when the disk refuses.
     pub fn read_at(&mut self, offset: u64) -> Result<&[u8]> {
         assert!(offset < self.len, "{offset} is no line of {}", self.path.display());
-        let line = match self.window.line(offset) {
-            Some(line) => line,
-            None => {
-                let read = self.window.read(&mut self.file, offset, self.len);
-                read.map_err(|e| Error::disk("read", &self.path, e))?
-            }
-        };
-        Ok(&self.window.bytes[line])
+        let line = self.window.line_at(&mut self.file, offset, self.len);
+        line.map_err(|e| Error::disk("read", &self.path, e))
     }
 
     /// Empties the file.
@@ -160,7 +154,47 @@ impl Lines {
     }
 }
 
+/// A file of lines, open for reading lines by their offsets, while another process may append.
+#[derive(Debug)]
+pub struct LineReader {
+    path: PathBuf,
+    file: File,
+    len: u64,
+    window: Window,
+}
+
+impl LineReader {
+    /// Opens a file; lines that are appended later are not seen.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when the disk refuses.
+    pub fn open(path: &Path) -> Result<Self> {
+        let fail = |e| Error::disk("read", path, e);
+        let file = File::open(path).map_err(fail)?;
+        let len = file.metadata().map_err(fail)?.len();
+        Ok(Self { path: path.to_owned(), file, len, window: Window::default() })
+    }
+
+    /// The line that starts at `offset`, as [`read`] gave it, without its newline.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when the disk refuses.
+    pub fn read_at(&mut self, offset: u64) -> Result<&[u8]> {
+        let line = self.window.line_at(&mut self.file, offset, self.len);
+        line.map_err(|e| Error::disk("read", &self.path, e))
+    }
+}
+
 impl Window {
+    /// The line that starts at `offset` of a file of `len` bytes.
+    fn line_at(&mut self, file: &mut File, offset: u64, len: u64) -> io::Result<&[u8]> {
+        let line = match self.line(offset) {
+            Some(line) => line,
+            None => self.read(file, offset, len)?,
+        };
+        Ok(&self.bytes[line])
+    }
+
     /// Where in `bytes` the line that starts at `offset` stands, if it is there in whole.
     fn line(&self, offset: u64) -> Option<Range<usize>> {
         let start = usize::try_from(offset.checked_sub(self.start)?).ok()?;
@@ -301,6 +335,9 @@ mod tests {
         assert_eq!(lines.read_at(second).unwrap(), b"second");
         let third = lines.append(b"third\n").unwrap();
         assert_eq!(lines.read_at(third).unwrap(), b"third");
+        let mut reader = LineReader::open(lines.path()).unwrap();
+        assert_eq!(reader.read_at(second).unwrap(), b"second");
+        assert_eq!(reader.read_at(first).unwrap(), b"first");
         lines.clear().unwrap();
         assert_eq!(lines.append(b"anew\n").unwrap(), 0);
         assert_eq!(all(lines.path()), [b"anew"]);

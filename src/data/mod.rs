@@ -5,8 +5,11 @@
 pub mod dataset;
 pub mod disk;
 pub mod dropped;
+pub mod export;
 pub mod folder;
 pub mod journal;
 pub mod lines;
+pub mod lint;
 pub mod read;
 pub mod row;
+pub mod spool;

@@ -106,6 +106,7 @@ impl EngineError {
             other @ (crate::Error::Recipe(_)
             | crate::Error::Usage { .. }
             | crate::Error::Remote { .. }
+            | crate::Error::Gate { .. }
             | crate::Error::Interrupted { .. }) => other,
         }
     }

@@ -5,6 +5,7 @@
 
 mod doors;
 mod executor;
+mod export;
 mod feed;
 mod graph;
 mod judge;
@@ -24,6 +25,7 @@ mod store;
 mod tally;
 mod watch;
 
+pub use export::{ExportOptions, Exported, export};
 pub use local::{LocalModels, TINY};
 pub use opener::{Facts, Opener, Opening};
 pub use plan::{Plan, PlannedModel, PlannedStage, PlannedStep};

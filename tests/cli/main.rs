@@ -3,6 +3,8 @@
 mod bad_data;
 mod bad_models;
 mod bad_recipes;
+mod export;
+mod lint;
 mod runs;
 mod still;
 mod words;

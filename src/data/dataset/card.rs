@@ -180,14 +180,8 @@ fn rows(text: &mut String, configs: &[Config], layout: Layout) {
             writeln!(text, "rows = load_dataset(\"path/to/this/folder\"{config}, split=\"train\")");
     }
     line(text, "```\n");
-    if configs.iter().any(is_pairs) && layout == Layout::Trl {
-        line(
-            text,
-            "Pairs are in TRL's conversational layout with an explicit prompt: `prompt`, `chosen` \
-             and `rejected` are lists of messages that hold only their own turns, so \
-             `DPOTrainer(..., train_dataset=rows)` takes them as they are. The other columns say \
-             where each pair comes from and are ignored in training.\n",
-        );
+    if let Some(words) = layout.words().filter(|_| configs.iter().any(is_pairs)) {
+        let _ = writeln!(text, "{words}\n");
     }
 }
 
@@ -223,7 +217,7 @@ fn dropped(text: &mut String, counts: &Counts) {
 
 fn is_pairs(config: &Config) -> bool {
     let names: Vec<_> = config.fields.0.iter().map(|(name, _)| name.as_str()).collect();
-    trl::is_pair(&names)
+    trl::is_preference(&names)
 }
 
 /// The Hub's bucket for a number of rows.

@@ -7,25 +7,29 @@
 //! caller says what the card tells.
 
 mod card;
+mod implicit;
 mod kind;
+mod kto;
+mod layout;
 mod shards;
 mod table;
 #[cfg(test)]
 mod tests;
-mod trl;
+pub(super) mod trl;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::data::disk::{create_folder, write_atomic};
+use crate::data::disk::{FreshFolder, create_folder, remove_folder, write_atomic};
 use crate::data::row::Columns;
 use crate::{Error, Result};
 use kind::Fields;
 use shards::Shards;
 
 pub use card::{About, CardModel};
+pub use layout::Layout;
 
 /// Most bytes of rows in one shard before encoding: the Hub's own default.
 pub const SHARD_BYTES_MAX: u64 = 500_000_000;
@@ -33,16 +37,6 @@ pub const SHARD_BYTES_MAX: u64 = 500_000_000;
 /// Most rows, and about the most bytes, of one batch.
 const N_BATCH_ROWS: usize = 1000;
 const BATCH_BYTES: usize = 8 << 20;
-
-/// How a preference pair is laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Layout {
-    /// TRL's conversational layout with an explicit prompt; metadata as a JSON text.
-    #[default]
-    Trl,
-    /// The columns of `FormatTextGenerationDPO` as they are.
-    Distilabel,
-}
 
 /// Rows of a leaf, in the order in which they shall stand in the files.
 pub type RowStream<'a> = Box<dyn Iterator<Item = Result<Columns>> + 'a>;
@@ -98,26 +92,50 @@ fn write_sharded(
     about: &About,
     shard_bytes_max: u64,
 ) -> Result<Vec<Config>> {
-    let name = folder.file_name().expect("the data set's folder has a name").to_string_lossy();
-    let fresh = folder.with_file_name(format!(".{name}.new"));
-    remove_folder(&fresh)?;
-    create_folder(&fresh)?;
+    let fresh = FreshFolder::begin(folder)?;
+    let configs = fill_sharded(fresh.path(), leaves, layout, about, shard_bytes_max)?;
+    if configs.is_empty() {
+        fresh.discard()?;
+        remove_folder(folder)?;
+    } else {
+        fresh.put()?;
+    }
+    Ok(configs)
+}
+
+/// Writes the data set into a folder that is there and empty; nothing where no leaf has a row.
+///
+/// # Errors
+/// As [`write`].
+pub(super) fn fill(
+    folder: &Path,
+    leaves: &[Leaf<'_>],
+    layout: Layout,
+    about: &About,
+) -> Result<Vec<Config>> {
+    fill_sharded(folder, leaves, layout, about, SHARD_BYTES_MAX)
+}
+
+fn fill_sharded(
+    folder: &Path,
+    leaves: &[Leaf<'_>],
+    layout: Layout,
+    about: &About,
+    shard_bytes_max: u64,
+) -> Result<Vec<Config>> {
     let mut configs = Vec::new();
     for leaf in leaves {
         let (name, below) = match leaves {
             [_] => ("default", "data"),
             _ => (leaf.name.as_str(), leaf.name.as_str()),
         };
-        let target = Target { name, below, place: fresh.join(below), shard_bytes_max };
+        let target = Target { name, below, place: folder.join(below), shard_bytes_max };
         configs.extend(write_leaf(&target, leaf, layout)?);
     }
-    if configs.is_empty() {
-        remove_folder(&fresh)?;
-        remove_folder(folder)?;
-        return Ok(configs);
+    if !configs.is_empty() {
+        let card = card::card(about, &configs, layout);
+        write_atomic(&folder.join("README.md"), card.as_bytes())?;
     }
-    write_atomic(&fresh.join("README.md"), card::card(about, &configs, layout).as_bytes())?;
-    swap(&fresh, folder)?;
     Ok(configs)
 }
 
@@ -133,13 +151,7 @@ struct Target<'a> {
 }
 
 fn write_leaf(target: &Target<'_>, leaf: &Leaf<'_>, layout: Layout) -> Result<Option<Config>> {
-    let rows = || -> Result<_> {
-        let rows = (leaf.rows)()?;
-        Ok(rows.map(move |row| match layout {
-            Layout::Trl => row.map(trl::layout),
-            Layout::Distilabel => row,
-        }))
-    };
+    let rows = || -> Result<RowStream<'_>> { Ok(layout.lay_out((leaf.rows)()?)) };
     let first = kinds(rows()?.take(N_BATCH_ROWS))?;
     if !first.0.is_empty()
         && let Some(config) = write_shards(target, rows()?, &first)?
@@ -217,23 +229,5 @@ fn weight(value: &Value) -> usize {
         Value::String(text) => text.len(),
         Value::Array(list) => list.iter().map(weight).sum(),
         Value::Object(object) => object.values().map(weight).sum(),
-    }
-}
-
-/// Puts `fresh` in the place of `folder`. A crash in between leaves the old one beside it.
-fn swap(fresh: &Path, folder: &Path) -> Result<()> {
-    let old = fresh.with_extension("old");
-    remove_folder(&old)?;
-    if folder.exists() {
-        fs::rename(folder, &old).map_err(|e| Error::disk("replace", folder, e))?;
-    }
-    fs::rename(fresh, folder).map_err(|e| Error::disk("write", folder, e))?;
-    remove_folder(&old)
-}
-
-fn remove_folder(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::disk("remove", folder, e)),
-        _ => Ok(()),
     }
 }

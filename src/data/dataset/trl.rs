@@ -30,7 +30,7 @@ const METADATA: &str = "distilabel_metadata";
 /// `distilabel_metadata` becomes a JSON text in either case. Its keys are named after steps and
 /// its values are a list where branches met and an object where they did not, so that as a struct
 /// two runs could not be concatenated, nor even two rows be sure to have one type.
-pub(super) fn layout(mut row: Columns) -> Columns {
+pub(in crate::data) fn layout(mut row: Columns) -> Columns {
     if let Some(metadata) =
         row.get_mut(METADATA).filter(|metadata| !metadata.is_null() && !metadata.is_string())
     {
@@ -60,9 +60,15 @@ pub(super) fn layout(mut row: Columns) -> Columns {
     ordered
 }
 
-/// Whether columns are a preference pair.
-pub(super) fn is_pair(names: &[&str]) -> bool {
-    ["prompt", "chosen", "rejected"].iter().all(|name| names.contains(name))
+/// Whether columns are a preference pair, or one of its answers with a label.
+pub(super) fn is_preference(names: &[&str]) -> bool {
+    let has = |wanted: &[&str]| wanted.iter().all(|name| names.contains(name));
+    has(&["chosen", "rejected"]) || has(&["prompt", "completion", "label"])
+}
+
+/// Whether a row that went through [`layout`] is a pair with an explicit prompt.
+pub(in crate::data) fn is_explicit(row: &Columns) -> bool {
+    ["prompt", "chosen", "rejected"].iter().all(|column| is_conversation(row, column))
 }
 
 /// Whether a column is a list of messages.

@@ -11,7 +11,7 @@ use csv_core::ReadRecordResult;
 use serde_json::Value;
 
 use super::json::{not_utf8, too_long};
-use super::{Fault, N_RECORD_BYTES_MAX, RawRecord, RawRecords};
+use super::{Fault, N_RECORD_BYTES_MAX, Place, RawRecord, RawRecords};
 use crate::data::row::Columns;
 use crate::{Error, Result};
 
@@ -50,7 +50,7 @@ pub(super) fn records(path: &Path, reader: impl BufRead + Send + 'static) -> Res
             Err(e) => return Some(Err(Error::disk("read", &path, e))),
         };
         record_no += 1;
-        Some(Ok(RawRecord { place: format!("record {record_no}"), columns }))
+        Some(Ok(RawRecord { place: Place { unit: "record", number: record_no }, columns }))
     })))
 }
 

@@ -5,7 +5,7 @@
 use std::io::{self, BufRead};
 use std::path::Path;
 
-use super::{Fault, N_RECORD_BYTES_MAX, RawRecord, RawRecords};
+use super::{Fault, N_RECORD_BYTES_MAX, Place, RawRecord, RawRecords};
 use crate::data::row::Columns;
 use crate::{Error, Result};
 
@@ -34,7 +34,7 @@ pub(super) fn lines(path: &Path, mut reader: impl BufRead + Send + 'static) -> R
                 Ok(cut) => cut,
                 Err(e) => return Some(Err(Error::disk("read", &path, e))),
             };
-            return Some(Ok(raw(format!("line {line_no}"), cut, &buffer)));
+            return Some(Ok(raw(Place { unit: "line", number: line_no }, cut, &buffer)));
         }
     }))
 }
@@ -56,7 +56,7 @@ pub(super) fn array(path: &Path, reader: impl BufRead + Send + 'static) -> Resul
     let path = path.to_owned();
     let mut buffer = Vec::new();
     Ok(Box::new(std::iter::from_fn(move || {
-        let place = |n| format!("record {n}");
+        let place = |number| Place { unit: "record", number };
         match items.cut(&mut buffer, N_RECORD_BYTES_MAX) {
             Ok(Cut::End) => None,
             Ok(cut) => Some(Ok(raw(place(items.n_cut), cut, &buffer))),
@@ -70,7 +70,7 @@ pub(super) fn array(path: &Path, reader: impl BufRead + Send + 'static) -> Resul
     })))
 }
 
-fn raw(place: String, cut: Cut, bytes: &[u8]) -> RawRecord {
+fn raw(place: Place, cut: Cut, bytes: &[u8]) -> RawRecord {
     let columns = if cut == Cut::Whole { object(bytes) } else { Err(too_long()) };
     RawRecord { place, columns }
 }

@@ -11,6 +11,7 @@ mod parquet;
 mod path;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -87,14 +88,32 @@ impl BadRecord {
     }
 }
 
-/// A record as a format's reader gives it.
-struct RawRecord {
-    /// Its place, such as `line 17`.
-    place: String,
-    columns: Result<Columns, Fault>,
+/// A record as it stands in its file, without the identity of a row.
+#[derive(Debug)]
+pub struct RawRecord {
+    /// Where it stands.
+    pub place: Place,
+    /// Its columns, or what is wrong with it.
+    pub columns: Result<Columns, Fault>,
 }
 
-type RawRecords = Box<dyn Iterator<Item = Result<RawRecord>> + Send>;
+/// Where a record stands in its file, such as `line 17`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// What is counted: lines, records or rows.
+    pub unit: &'static str,
+    /// Its number, from 1.
+    pub number: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.unit, self.number)
+    }
+}
+
+/// The records of a file, in its order.
+pub type RawRecords = Box<dyn Iterator<Item = Result<RawRecord>> + Send>;
 
 /// The records of a file, in its order.
 pub struct Reader {
@@ -151,7 +170,12 @@ pub fn columns(source: &FileSource) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn open_records(path: &Path) -> Result<RawRecords> {
+/// The records of a file as they stand in it.
+///
+/// # Errors
+/// [`Error::Environment`] when it is missing, a folder, empty or damaged as a whole;
+/// [`Error::Usage`] when its kind is not known.
+pub fn open_records(path: &Path) -> Result<RawRecords> {
     let file = File::open(path).map_err(|e| Error::disk("read", path, e))?;
     let meta = file.metadata().map_err(|e| Error::disk("read", path, e))?;
     if meta.is_dir() {
@@ -227,7 +251,7 @@ impl Reader {
             Err(Fault { reason, detail }) => {
                 let name = self.path.file_name().unwrap_or_default().to_string_lossy();
                 let id = RowId::unreadable(&name, self.n_records);
-                let detail = [raw.place, detail].join(": ");
+                let detail = format!("{}: {detail}", raw.place);
                 Record::Bad(BadRecord { id, fault: Fault { reason, detail } })
             }
         }

@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::arrow_cells::cell;
-use super::{RawRecord, RawRecords};
+use super::{Place, RawRecord, RawRecords};
 use crate::data::row::Columns;
 use crate::{Error, Result};
 
@@ -28,7 +28,7 @@ pub(super) fn records(path: &Path, file: File) -> Result<RawRecords> {
                 .map(|row_idx| {
                     row_no += 1;
                     let columns = Ok(row(&batch, row_idx));
-                    Ok(RawRecord { place: format!("row {row_no}"), columns })
+                    Ok(RawRecord { place: Place { unit: "row", number: row_no }, columns })
                 })
                 .collect(),
         };
