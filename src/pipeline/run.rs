@@ -127,6 +127,7 @@ impl<'a> Run<'a> {
         let ended = self.stages();
         if let Err(error) = &ended {
             // The error that ended the run is the one to tell.
+            let _ = self.doors.log_uses();
             let log = self.doors.log();
             let _ = log.write("stopped", json!({"reason": error.to_string()}));
             let _ = log.sync();
