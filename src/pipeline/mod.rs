@@ -18,6 +18,7 @@ mod plan;
 mod residency;
 mod run;
 mod sizes;
+pub mod stats;
 mod steps;
 mod store;
 mod tally;
