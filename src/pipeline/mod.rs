@@ -15,6 +15,7 @@ mod memory;
 mod noise;
 mod opener;
 mod plan;
+pub mod report;
 mod residency;
 mod run;
 mod sizes;

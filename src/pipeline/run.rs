@@ -13,6 +13,7 @@ use super::feed::Feed;
 use super::log::Log;
 use super::opener::Opener;
 use super::plan::{Plan, PlannedModel, index_of};
+use super::report;
 use super::steps::Runner;
 use super::store::Store;
 use super::tally::Tally;
@@ -136,6 +137,9 @@ impl<'a> Run<'a> {
         let summary = self.conclude(&leaves)?;
         self.doors.log().write("finished", json!(summary))?;
         self.doors.log().sync()?;
+        if !self.options.dry_run {
+            report::write(self.store.folder())?;
+        }
         Ok(summary)
     }
 
