@@ -15,6 +15,7 @@ Examples:
   stillroom run recipe.toml --set steps.judge.aspect=honesty
   stillroom plan recipe.toml                      rows, models and memory; loads nothing
   stillroom models inspect ./Llama-3.2-1B         what a checkpoint is
+  stillroom stats runs/math-preference            what a run is worth, in figures
 
 Exit codes: 0 done, 2 recipe or usage, 3 device, memory, model or disk, 4 network,
 130 interrupted (the same command goes on).";
@@ -46,6 +47,10 @@ pub(super) enum Command {
     Models(ModelsCommand),
     /// Measure a model here, against what the machine can do.
     Bench(BenchArgs),
+    /// The figures of a run: rows, drops, ratings, margins, models, speed.
+    Stats(StatsArgs),
+    /// Write a run's report.html anew; `run` writes it at its end.
+    Report(ReportArgs),
 }
 
 /// What recipe, and on what.
@@ -163,6 +168,24 @@ pub(super) struct InspectArgs {
     /// The facts as JSON.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// `stillroom stats`.
+#[derive(Debug, clap::Args)]
+pub(super) struct StatsArgs {
+    /// A run's folder, finished or not.
+    pub(super) run: PathBuf,
+
+    /// The figures as JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// `stillroom report`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ReportArgs {
+    /// A run's folder, finished or not.
+    pub(super) run: PathBuf,
 }
 
 #[cfg(test)]

@@ -4,5 +4,6 @@ mod bad_data;
 mod bad_models;
 mod bad_recipes;
 mod runs;
+mod stats;
 mod still;
 mod words;

@@ -6,7 +6,9 @@ use crate::still::Still;
 fn help_names_the_commands_and_shows_examples() {
     let still = Still::new();
     let help = still.succeed(&["--help"]).stdout;
-    for word in ["run", "plan", "init", "models", "--color", "Examples:", "Exit codes:"] {
+    for word in
+        ["run", "plan", "init", "models", "stats", "report", "--color", "Examples:", "Exit codes:"]
+    {
         assert!(help.contains(word), "no {word}: {help}");
     }
     let run = still.succeed(&["run", "--help"]).stdout;
