@@ -19,6 +19,7 @@ Examples:
   stillroom export runs/math --format trl         the pairs as a trainer reads them
   stillroom lint pairs.jsonl                      what is wrong with a data set
   stillroom models inspect ./Llama-3.2-1B         what a checkpoint is
+  stillroom stats runs/math-preference            what a run is worth, in figures
 
 Exit codes: 0 done, 1 findings, 2 recipe or usage, 3 device, memory, model or disk, 4 network,
 130 interrupted (the same command goes on).";
@@ -54,6 +55,10 @@ pub(super) enum Command {
     Models(ModelsCommand),
     /// Measure a model here, against what the machine can do.
     Bench(BenchArgs),
+    /// The figures of a run: rows, drops, ratings, margins, models, speed.
+    Stats(StatsArgs),
+    /// Write a run's report.html anew; `run` writes it at its end.
+    Report(ReportArgs),
 }
 
 /// What recipe, and on what.
@@ -171,6 +176,24 @@ pub(super) struct InspectArgs {
     /// The facts as JSON.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// `stillroom stats`.
+#[derive(Debug, clap::Args)]
+pub(super) struct StatsArgs {
+    /// A run's folder, finished or not.
+    pub(super) run: PathBuf,
+
+    /// The figures as JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// `stillroom report`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ReportArgs {
+    /// A run's folder, finished or not.
+    pub(super) run: PathBuf,
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod plan;
 mod progress;
 mod run;
 mod screen;
+mod stats;
 mod summary;
 
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::init(&args, &screen),
         Command::Models(args) => models::models(&args, &screen),
         Command::Bench(args) => bench(&args, &screen),
+        Command::Stats(args) => stats::stats(&args, &screen),
+        Command::Report(args) => stats::report(&args, &screen),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

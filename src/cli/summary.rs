@@ -54,6 +54,7 @@ pub(super) fn summary(summary: &Summary, is_dry_run: bool) -> String {
             0 => "no row came out, so there is no data set".to_owned(),
             _ => format!("data set: {folder}/dataset"),
         });
+        lines.push(format!("report: {folder}/report.html"));
     }
     lines.join("\n")
 }

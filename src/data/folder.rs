@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use crate::data::disk::create_folder;
 use crate::{Error, Result};
 
-/// A run folder that this process holds.
+/// A run folder that this process holds, or only looks at.
 #[derive(Debug)]
 pub struct RunFolder {
     root: PathBuf,
-    /// Held for its lock.
-    _lock: File,
+    /// Held for its lock; absent where nobody writes rows.
+    _lock: Option<File>,
 }
 
 impl RunFolder {
@@ -43,7 +43,23 @@ impl RunFolder {
         }
         lock.set_len(0).and_then(|()| lock.rewind()).map_err(fail)?;
         writeln!(lock, "{}", std::process::id()).map_err(fail)?;
-        Ok(Self { root: root.to_owned(), _lock: lock })
+        Ok(Self { root: root.to_owned(), _lock: Some(lock) })
+    }
+
+    /// Looks at a run without taking its lock: its rows may be read while it goes on.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when the folder holds no run.
+    pub fn look(root: &Path) -> Result<Self> {
+        if root.join("plan.json").is_file() {
+            return Ok(Self { root: root.to_owned(), _lock: None });
+        }
+        let what = match root.is_dir() {
+            true => format!("the folder {} holds no run: it has no plan.json", root.display()),
+            false => format!("there is no folder {}", root.display()),
+        };
+        let hint = "name the folder that `stillroom run` wrote, such as runs/NAME".to_owned();
+        Err(Error::Usage { what, hint })
     }
 
     /// The folder itself.
@@ -139,6 +155,18 @@ mod tests {
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("holds other files and no run"), "{error}");
         assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_run_is_looked_at_while_another_process_holds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = RunFolder::look(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("holds no run"), "{error}");
+        let held = RunFolder::open(folder.path()).unwrap();
+        std::fs::write(held.plan(), "{}").unwrap();
+        assert_eq!(RunFolder::look(folder.path()).unwrap().root(), held.root());
+        let error = RunFolder::look(&folder.path().join("absent")).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("there is no folder"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Times are the caller's business: the engine has no clock.
 
 /// Counts since the engine was made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Stats {
     /// Forwards.
     pub n_steps: u64,

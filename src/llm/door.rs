@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::Result;
+use crate::engine::Stats;
 use crate::engine::request::{Choice, FinishReason, RequestId, Sampling};
 use crate::text::chat::Message;
 use crate::text::guides::{AnswerTemplate, Grammar};
@@ -95,6 +96,11 @@ pub trait Door {
     /// Keeps in memory what all prompts share whose last message starts as the last one here does:
     /// a judge's preamble. A promise of speed only; a door without such memory does nothing.
     fn pin(&mut self, _messages: &[Message]) {}
+
+    /// What the engine behind it did so far, where there is one.
+    fn stats(&self) -> Option<Stats> {
+        None
+    }
 
     /// Most tokens that an answer of this form takes.
     ///

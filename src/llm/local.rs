@@ -97,11 +97,6 @@ impl Llm {
         &self.voice
     }
 
-    /// What the engine did so far.
-    pub fn stats(&self) -> Stats {
-        self.engine.stats()
-    }
-
     /// Ids of the prompt, shared with the question before if that had the same messages.
     fn prompt(&mut self, messages: Vec<Message>) -> Result<Arc<[TokenId]>, Refusal> {
         if messages.last().is_none_or(|message| message.content.trim().is_empty()) {
@@ -281,6 +276,10 @@ impl Door for Llm {
             // Where memory is too small for it, the prefix cache does what it can.
             let _ = self.engine.pin(&prefix);
         }
+    }
+
+    fn stats(&self) -> Option<Stats> {
+        Some(self.engine.stats())
     }
 
     fn n_tokens_max(&self, template: &AnswerTemplate) -> Result<usize, Refusal> {

@@ -4,7 +4,7 @@
 //! who asks, and what, is the executor's business.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -12,9 +12,9 @@ use super::log::Log;
 use super::opener::{Opener, Opening};
 use super::plan::Plan;
 use super::tally::Tally;
-use super::watch::Event;
+use super::watch::{Event, Tokens};
 use crate::Result;
-use crate::llm::Door;
+use crate::llm::{Answer, Door};
 use crate::recipe::spec::Recipe;
 use crate::text::chat::Message;
 
@@ -29,7 +29,15 @@ pub(crate) struct Doors<'a> {
     shares: BTreeMap<usize, u64>,
     /// Models of the next stage, as long as nothing of them was read.
     next: Vec<usize>,
-    open: BTreeMap<usize, Box<dyn Door>>,
+    open: BTreeMap<usize, Open>,
+}
+
+/// A model in memory, and what it has done there.
+struct Open {
+    door: Box<dyn Door>,
+    /// Time of its forwards.
+    busy: Duration,
+    tokens: Tokens,
 }
 
 impl<'a> Doors<'a> {
@@ -62,6 +70,7 @@ impl<'a> Doors<'a> {
     ) -> Result<()> {
         let resident: Vec<usize> = self.open.keys().copied().collect();
         for model in resident.into_iter().filter(|model| !wanted.contains(model)) {
+            self.log_use(model)?;
             self.open.remove(&model);
             let name = &self.recipe.models[model].0;
             self.log.write("unloaded", json!({"model": name}))?;
@@ -86,25 +95,59 @@ impl<'a> Doors<'a> {
     pub(crate) fn door(&mut self, model: usize, tally: &mut Tally<'_>) -> Result<&mut dyn Door> {
         if !self.open.contains_key(&model) {
             let door = self.open(model, tally)?;
-            self.open.insert(model, door);
+            let (busy, tokens) = (Duration::ZERO, Tokens::default());
+            self.open.insert(model, Open { door, busy, tokens });
         }
-        Ok(&mut **self.open.get_mut(&model).expect("it was just opened"))
+        Ok(&mut *self.open.get_mut(&model).expect("it was just opened").door)
+    }
+
+    /// Runs one forward of an open model and returns the answers that it finished.
+    ///
+    /// # Errors
+    /// When the model fails.
+    pub(crate) fn step(&mut self, model: usize) -> Result<Vec<Answer>> {
+        let open = self.open.get_mut(&model).expect("only open models owe answers");
+        let started = Instant::now();
+        let answers = open.door.step()?;
+        open.busy += started.elapsed();
+        answers.iter().for_each(|answer| open.tokens += Tokens::of(answer));
+        Ok(answers)
+    }
+
+    /// Writes down what the open models have done, where the run ends before its time.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(crate) fn log_uses(&mut self) -> Result<()> {
+        let models: Vec<usize> = self.open.keys().copied().collect();
+        models.into_iter().try_for_each(|model| self.log_use(model))
+    }
+
+    fn log_use(&mut self, model: usize) -> Result<()> {
+        let Open { door, busy, tokens } = &self.open[&model];
+        let used = json!({
+            "model": self.recipe.models[model].0,
+            "seconds": busy.as_secs_f64(),
+            "tokens": tokens,
+            "engine": door.stats(),
+        });
+        self.log.write("used", used)
     }
 
     /// The name that rows of an open model carry.
     pub(crate) fn name(&self, model: usize) -> &str {
-        self.open[&model].name()
+        self.open[&model].door.name()
     }
 
     /// The open models that owe an answer, in the recipe's order.
     pub(crate) fn busy(&self) -> Vec<usize> {
-        let busy = self.open.iter().filter(|(_, door)| door.n_in_flight() > 0);
+        let busy = self.open.iter().filter(|(_, open)| open.door.n_in_flight() > 0);
         busy.map(|(model, _)| *model).collect()
     }
 
     /// Questions in flight that keep all open models busy.
     pub(crate) fn n_wanted(&self) -> usize {
-        self.open.values().map(|door| door.n_wanted()).sum()
+        self.open.values().map(|open| open.door.n_wanted()).sum()
     }
 
     fn open(&mut self, opened: usize, tally: &mut Tally<'_>) -> Result<Box<dyn Door>> {

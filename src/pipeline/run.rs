@@ -13,6 +13,7 @@ use super::feed::Feed;
 use super::log::Log;
 use super::opener::Opener;
 use super::plan::{Plan, PlannedModel, index_of};
+use super::report;
 use super::steps::Runner;
 use super::store::Store;
 use super::tally::Tally;
@@ -127,6 +128,7 @@ impl<'a> Run<'a> {
         let ended = self.stages();
         if let Err(error) = &ended {
             // The error that ended the run is the one to tell.
+            let _ = self.doors.log_uses();
             let log = self.doors.log();
             let _ = log.write("stopped", json!({"reason": error.to_string()}));
             let _ = log.sync();
@@ -135,6 +137,9 @@ impl<'a> Run<'a> {
         let summary = self.conclude(&leaves)?;
         self.doors.log().write("finished", json!(summary))?;
         self.doors.log().sync()?;
+        if !self.options.dry_run {
+            report::write(self.store.folder())?;
+        }
         Ok(summary)
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::plan::Plan;
+use crate::llm::Answer;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -100,6 +101,18 @@ pub struct Tokens {
     pub n_cached: u64,
     /// Tokens of answers.
     pub n_output: u64,
+}
+
+impl Tokens {
+    /// Those of one answer.
+    pub(super) fn of(answer: &Answer) -> Self {
+        Self {
+            n_answers: 1,
+            n_input: answer.n_input_tokens as u64,
+            n_cached: answer.n_cached_tokens as u64,
+            n_output: answer.n_output_tokens as u64,
+        }
+    }
 }
 
 impl std::ops::AddAssign for Tokens {

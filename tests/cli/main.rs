@@ -6,5 +6,6 @@ mod bad_recipes;
 mod export;
 mod lint;
 mod runs;
+mod stats;
 mod still;
 mod words;

@@ -116,8 +116,8 @@ impl Executor<'_, '_, '_> {
         let busy = self.doors.busy();
         assert!(!busy.is_empty(), "a row waits for an answer that no model owes");
         for model in busy {
-            for answer in self.doors.door(model, self.tally)?.step()? {
-                self.tally.answered(model, tokens(&answer));
+            for answer in self.doors.step(model)? {
+                self.tally.answered(model, Tokens::of(&answer));
                 if let Some(unit) = self.waiting.take(answer) {
                     self.finish_unit(model, unit)?;
                 }
@@ -158,14 +158,5 @@ impl Executor<'_, '_, '_> {
         } else {
             self.release(&[])
         }
-    }
-}
-
-fn tokens(answer: &Answer) -> Tokens {
-    Tokens {
-        n_answers: 1,
-        n_input: answer.n_input_tokens as u64,
-        n_cached: answer.n_cached_tokens as u64,
-        n_output: answer.n_output_tokens as u64,
     }
 }
