@@ -1,4 +1,4 @@
-//! Text on its way to token ids and back.
+//! Text on its way to token ids and back, and whether two texts say the same.
 //!
 //! It must not know the engine, models or files other than a tokenizer's own.
 
@@ -6,6 +6,7 @@ pub mod chat;
 pub mod detok;
 pub mod guides;
 mod json;
+pub mod near;
 mod pieces;
 pub mod stop;
 #[cfg(test)]
