@@ -144,6 +144,7 @@ mod tests {
             name: "t".to_owned(),
             seed: 0,
             deterministic: true,
+            test_share: 0.0,
             models: Vec::new(),
             steps: steps
                 .iter()

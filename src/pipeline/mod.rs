@@ -18,6 +18,7 @@ mod plan;
 mod residency;
 mod run;
 mod sizes;
+mod split;
 mod steps;
 mod store;
 mod tally;

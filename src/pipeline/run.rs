@@ -13,15 +13,17 @@ use super::feed::Feed;
 use super::log::Log;
 use super::opener::Opener;
 use super::plan::{Plan, PlannedModel, index_of};
+use super::split;
 use super::steps::Runner;
 use super::store::Store;
 use super::tally::Tally;
 use super::watch::{Event, Summary, Watcher};
 use crate::Result;
-use crate::data::dataset::{self, About, CardModel, Layout, RowStream};
+use crate::data::dataset::{self, About, CardModel, IsTest, Layout, RowStream};
 use crate::data::disk;
 use crate::data::dropped::Counts;
 use crate::data::folder::RunFolder;
+use crate::data::row::Columns;
 use crate::recipe::spec::{Quantize, Recipe};
 use crate::text::chat::Message;
 
@@ -223,7 +225,10 @@ impl<'a> Run<'a> {
             .map(|(step, rows)| dataset::Leaf { name: name(step), rows })
             .collect();
         let about = about(self.recipe, &self.plan, summary);
-        dataset::write(&folder, &written, self.options.layout, &about).map(|_| ())
+        let share = self.recipe.test_share;
+        let is_test = move |row: &Columns| split::is_test(row, share);
+        let is_test: Option<IsTest<'_>> = if share > 0.0 { Some(&is_test) } else { None };
+        dataset::write(&folder, &written, self.options.layout, &about, is_test).map(|_| ())
     }
 }
 

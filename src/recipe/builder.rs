@@ -123,6 +123,7 @@ pub struct Builder {
     name: String,
     seed: u64,
     deterministic: bool,
+    test_share: f64,
     models: Named<ModelSpec>,
     flow: Flow,
 }
@@ -134,6 +135,7 @@ impl Recipe {
             name: name.into(),
             seed: 0,
             deterministic: true,
+            test_share: 0.0,
             models: Vec::new(),
             flow: Flow::default(),
         }
@@ -152,6 +154,13 @@ impl Builder {
     #[must_use]
     pub fn deterministic(mut self, deterministic: bool) -> Self {
         self.deterministic = deterministic;
+        self
+    }
+
+    /// Puts the rows of this share of the prompts into a test split; of none otherwise.
+    #[must_use]
+    pub fn test_share(mut self, test_share: f64) -> Self {
+        self.test_share = test_share;
         self
     }
 
@@ -209,6 +218,7 @@ impl Builder {
             name: self.name,
             seed: self.seed,
             deterministic: self.deterministic,
+            test_share: self.test_share,
             marks: Marks::nowhere(String::new()),
             models: drafted("models", models, found),
             steps: drafted("steps", self.flow.steps, found),

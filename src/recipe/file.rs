@@ -37,10 +37,12 @@ pub(super) fn draft(root: &Table, context: &Context<'_>, found: &mut Findings) -
     let name = top.or("name", context.default_name.to_owned());
     let seed = top.or("seed", 0);
     let deterministic = top.or("deterministic", true);
+    let test_share = top.or("test_share", 0.0);
     let graph = read_flow(&mut top, context);
     let models = read_named(&mut top, "models", |fields| Some(read_model(fields, context)));
     let steps = read_named(&mut top, "steps", |fields| read_step(fields, context));
-    Draft { name, seed, deterministic, models, steps, graph, marks: top.finish() }
+    let marks = top.finish();
+    Draft { name, seed, deterministic, test_share, models, steps, graph, marks }
 }
 
 fn read_flow(top: &mut Fields<'_>, context: &Context<'_>) -> Graph {

@@ -23,6 +23,8 @@ pub struct Recipe {
     pub seed: u64,
     /// Rows whose logits must not depend on their neighbours.
     pub deterministic: bool,
+    /// Share of the prompts whose rows make a test split of the data set; 0 for none.
+    pub test_share: f64,
     /// Models by name.
     pub models: Named<ModelSpec>,
     /// Steps by name, in topological order.

@@ -89,6 +89,21 @@ impl FromNode for f32 {
     }
 }
 
+impl FromNode for f64 {
+    fn wanted() -> String {
+        "a number".to_owned()
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn from_node(node: &Node) -> Result<Self, Mismatch<'_>> {
+        if let Value::Integer(number) = node.value {
+            return Ok(number as Self);
+        }
+        let Value::Float(number) = node.value else { return mismatch(node) };
+        Ok(number)
+    }
+}
+
 impl<T: FromNode> FromNode for Vec<T> {
     fn wanted() -> String {
         format!("a list, each item {}", T::wanted())
