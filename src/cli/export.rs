@@ -75,7 +75,11 @@ pub(super) fn export(args: &ExportArgs, screen: &Screen) -> Result<()> {
     let done = pipeline::export(run, &options)?;
     let rows = if done.n_rows == 1 { "row" } else { "rows" };
     let (n_rows, leaf, folder) = (done.n_rows, &done.leaf, done.folder.display());
-    screen.tell(&format!("{n_rows} {rows} of {leaf} in {folder}"));
+    let test = match done.n_test {
+        0 => String::new(),
+        n => format!(", {n} of them for testing"),
+    };
+    screen.tell(&format!("{n_rows} {rows} of {leaf}{test} in {folder}"));
     for (reason, n) in &done.left_out {
         screen.tell(&format!("left out {n}: {reason}"));
     }

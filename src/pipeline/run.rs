@@ -14,15 +14,17 @@ use super::log::Log;
 use super::opener::Opener;
 use super::plan::{Plan, PlannedModel, index_of};
 use super::report;
+use super::split;
 use super::steps::Runner;
 use super::store::Store;
 use super::tally::Tally;
 use super::watch::{Event, Summary, Watcher};
 use crate::Result;
-use crate::data::dataset::{self, About, CardModel, Layout, RowStream};
+use crate::data::dataset::{self, About, CardModel, IsTest, Layout, RowStream};
 use crate::data::disk;
 use crate::data::dropped::Counts;
 use crate::data::folder::RunFolder;
+use crate::data::row::Columns;
 use crate::recipe::spec::{Quantize, Recipe};
 use crate::text::chat::Message;
 
@@ -115,6 +117,9 @@ impl<'a> Run<'a> {
         let store = Store::open(folder, &plan.keys(), &written)?;
         let mut tally = Tally::new(recipe, watcher);
         tally.tell(&Event::Planned(&plan));
+        for note in &plan.notes {
+            tally.tell(&Event::Note { text: note });
+        }
         for model in &plan.models {
             for note in &model.facts.notes {
                 tally.tell(&Event::Note { text: &format!("{}: {note}", model.name) });
@@ -228,14 +233,21 @@ impl<'a> Run<'a> {
             .map(|(step, rows)| dataset::Leaf { name: name(step), rows })
             .collect();
         let about = about(self.recipe, &self.plan, summary);
-        dataset::write(&folder, &written, self.options.layout, &about).map(|_| ())
+        let share = self.recipe.test_share;
+        let is_test = move |row: &Columns| split::is_test(row, share);
+        let is_test: Option<IsTest<'_>> = if share > 0.0 { Some(&is_test) } else { None };
+        dataset::write(&folder, &written, self.options.layout, &about, is_test).map(|_| ())
     }
 }
 
-/// What the prompts of each asking step begin with, and the index of its model.
+/// What prompts of the asking steps begin with, and the index of the model that is asked.
 fn shared(recipe: &Recipe, runners: &[Runner]) -> Vec<(usize, Vec<Message>)> {
     let asking = runners.iter().filter_map(Runner::asking);
-    asking.filter_map(|step| Some((index_of(recipe, step.model()), step.shared()?))).collect()
+    let shared = asking.flat_map(|step| {
+        let model = index_of(recipe, step.model());
+        step.shared().into_iter().map(move |messages| (model, messages))
+    });
+    shared.collect()
 }
 
 /// What the data set's card tells.

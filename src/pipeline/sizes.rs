@@ -1,7 +1,7 @@
 //! How many rows each step makes if nothing is dropped, as far as the recipe alone tells.
 
-use super::graph::Graph;
-use crate::recipe::spec::{ColumnNames, Recipe, Step};
+use super::graph::{GatherKind, Graph};
+use crate::recipe::spec::{ColumnNames, PairPolicy, Recipe, Step};
 
 /// Rows of each step; `n_roots` holds those of the loaders.
 pub(crate) fn n_rows(recipe: &Recipe, graph: &Graph, n_roots: &[u64]) -> Vec<Option<u64>> {
@@ -14,13 +14,17 @@ pub(crate) fn n_rows(recipe: &Recipe, graph: &Graph, n_roots: &[u64]) -> Vec<Opt
     n_rows
 }
 
-/// Answers that a judge is shown at once, when a group above it gathers a known number.
-pub(crate) fn n_texts(recipe: &Recipe, graph: &Graph, judge: usize) -> Option<usize> {
-    let above = graph.lines[judge].iter();
-    let group = above.filter_map(|step| graph.groups.iter().find(|group| group.step == *step));
-    let group = group.into_iter().next()?;
+/// Answers that a step is shown at once, when a group above it gathers a known number.
+pub(crate) fn n_texts(recipe: &Recipe, graph: &Graph, step: usize) -> Option<usize> {
+    let above = graph.lines[step].iter();
+    let gathers = &graph.gathers;
+    let mut joins = above.filter_map(|step| {
+        let group = gathers.iter().find(|gather| gather.step == *step)?;
+        if let GatherKind::Join { spread } = &group.kind { Some((group, spread)) } else { None }
+    });
+    let (group, spread) = joins.next()?;
     let mut n_texts = 0;
-    for (parent, spread) in graph.parents[group.step].iter().zip(&group.spread) {
+    for (parent, spread) in graph.parents[group.step].iter().zip(spread) {
         let mut n = 1;
         for step in graph.lines[*parent].iter().take_while(|step| **step != group.ancestor) {
             n *= factor(recipe, graph, *step)?;
@@ -54,17 +58,30 @@ fn factor(recipe: &Recipe, graph: &Graph, step: usize) -> Option<u64> {
                 | Step::KeepColumns(_)
                 | Step::TextGeneration(_)
                 | Step::GroupColumns(_)
+                | Step::FilterRows(_)
+                | Step::DropRefusals(_)
+                | Step::DropTruncated(_)
+                | Step::MinHashDedup(_)
                 | Step::UltraFeedback(_)
                 | Step::FormatTextGenerationDPO(_) => None,
             })
         }
+        Step::FormatTextGenerationDPO(spec) if spec.policy == PairPolicy::AllOrdered => {
+            let n_texts = n_texts(recipe, graph, step)? as u64;
+            let n_pairs = n_texts * n_texts.saturating_sub(1) / 2;
+            Some(spec.max_pairs_per_prompt.map_or(n_pairs, |n_max| n_pairs.min(n_max as u64)))
+        }
+        Step::FormatTextGenerationDPO(_) => Some(1),
         Step::LoadDataFromDicts(_)
         | Step::LoadDataFromFileSystem(_)
         | Step::SelfInstruct(_)
         | Step::KeepColumns(_)
         | Step::TextGeneration(_)
         | Step::GroupColumns(_)
-        | Step::UltraFeedback(_)
-        | Step::FormatTextGenerationDPO(_) => Some(1),
+        | Step::FilterRows(_)
+        | Step::DropRefusals(_)
+        | Step::DropTruncated(_)
+        | Step::MinHashDedup(_)
+        | Step::UltraFeedback(_) => Some(1),
     }
 }

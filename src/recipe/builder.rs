@@ -15,7 +15,10 @@
 //!     ..GroupColumns::new(["generation", "model_name"])
 //! });
 //! let judge = step("judge", UltraFeedback::new("llama"));
-//! let dpo = step("dpo", FormatTextGenerationDpo {});
+//! let dpo = step("dpo", FormatTextGenerationDpo {
+//!     policy: PairPolicy::BestRandomLower,
+//!     ..Default::default()
+//! });
 //! let keep = step("keep", KeepColumns::new(["instruction", "ratings"]));
 //!
 //! let recipe = Recipe::builder("math-preference")
@@ -123,6 +126,7 @@ pub struct Builder {
     name: String,
     seed: u64,
     deterministic: bool,
+    test_share: f64,
     models: Named<ModelSpec>,
     flow: Flow,
 }
@@ -134,6 +138,7 @@ impl Recipe {
             name: name.into(),
             seed: 0,
             deterministic: true,
+            test_share: 0.0,
             models: Vec::new(),
             flow: Flow::default(),
         }
@@ -152,6 +157,13 @@ impl Builder {
     #[must_use]
     pub fn deterministic(mut self, deterministic: bool) -> Self {
         self.deterministic = deterministic;
+        self
+    }
+
+    /// Puts the rows of this share of the prompts into a test split; of none otherwise.
+    #[must_use]
+    pub fn test_share(mut self, test_share: f64) -> Self {
+        self.test_share = test_share;
         self
     }
 
@@ -209,6 +221,7 @@ impl Builder {
             name: self.name,
             seed: self.seed,
             deterministic: self.deterministic,
+            test_share: self.test_share,
             marks: Marks::nowhere(String::new()),
             models: drafted("models", models, found),
             steps: drafted("steps", self.flow.steps, found),

@@ -2,7 +2,8 @@
 //!
 //! The checks walk these along the flow before anything runs; the steps themselves must keep them.
 
-use super::spec::{Aspect, ColumnNames, Orders, Step};
+use super::spec::{Aspect, ColumnNames, MinHashDedup, Orders, Step, UltraFeedback};
+use crate::data::read::ColumnPath;
 
 /// Column that names the model of the last task.
 pub const MODEL_NAME: &str = "model_name";
@@ -69,6 +70,16 @@ impl Step {
             Self::KeepColumns(step) => asked(&step.columns),
             Self::TextGeneration(step) => asked(&step.columns),
             Self::GroupColumns(step) => asked(&step.columns),
+            Self::FilterRows(step) => {
+                let path = ColumnPath::parse(&step.column);
+                // A path that is none is a fault of its own.
+                path.map_or(Vec::new(), |path| vec![(path.head().to_owned(), Some("column"))])
+            }
+            Self::DropRefusals(step) => vec![(step.column.clone(), Some("column"))],
+            Self::DropTruncated(step) => {
+                vec![(step.column.clone(), Some("column")), (METADATA.to_owned(), None)]
+            }
+            Self::MinHashDedup(step) => vec![(step.column.clone(), Some("column"))],
             Self::UltraFeedback(_) => fixed(&["instruction", "generations"]),
             Self::FormatTextGenerationDPO(_) => fixed(&["instruction", "generations", "ratings"]),
         }
@@ -100,17 +111,10 @@ impl Step {
                 step.columns.iter().for_each(|column| set.remove(column));
                 set.add(step.lists());
             }
+            Self::FilterRows(_) | Self::DropRefusals(_) | Self::DropTruncated(_) => (),
+            Self::MinHashDedup(_) => set.add([MinHashDedup::FLAG]),
             Self::UltraFeedback(step) => {
-                if matches!(step.aspect, Aspect::Helpfulness | Aspect::Truthfulness) {
-                    set.add(["types", "rationales", "ratings", "rationales-for-ratings"]);
-                } else {
-                    set.add(["ratings", "rationales"]);
-                }
-                set.add(["ratings_expected", "ratings_sampled", "ratings_entropy"]);
-                set.add(["ratings_probabilities"]);
-                if step.orders != Orders::One {
-                    set.add(["ratings_orders", "ratings_per_order", "ratings_flip"]);
-                }
+                set.add(verdict(step));
                 set.add([MODEL_NAME, METADATA]);
             }
             Self::FormatTextGenerationDPO(_) => {
@@ -123,6 +127,25 @@ impl Step {
         }
         set
     }
+}
+
+/// Columns of a judge's verdict: distilabel's for the aspect, then ours. Several aspects leave
+/// their means there, and the columns of each in `aspects`.
+fn verdict(step: &UltraFeedback) -> Vec<&'static str> {
+    let mut names = vec!["ratings", "rationales"];
+    match step.aspect.0.as_slice() {
+        [Aspect::Helpfulness | Aspect::Truthfulness] => {
+            names.extend(["types", "rationales-for-ratings"]);
+            names.extend(["ratings_entropy", "ratings_probabilities"]);
+        }
+        [_] => names.extend(["ratings_entropy", "ratings_probabilities"]),
+        _ => names.push("aspects"),
+    }
+    names.extend(["ratings_expected", "ratings_sampled"]);
+    if step.orders != Orders::One {
+        names.extend(["ratings_orders", "ratings_per_order", "ratings_flip"]);
+    }
+    names
 }
 
 fn union(parents: &[&ColumnSet]) -> ColumnSet {

@@ -14,6 +14,7 @@ pub(super) struct Draft {
     pub(super) name: String,
     pub(super) seed: u64,
     pub(super) deterministic: bool,
+    pub(super) test_share: f64,
     /// Places of the keys at the top.
     pub(super) marks: Marks,
     pub(super) models: Named<Drafted<ModelSpec>>,

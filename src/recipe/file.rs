@@ -14,9 +14,9 @@ use super::nearest::{did_you_mean, listed};
 use super::place::{Findings, Place};
 use super::source::{resolve_path, resolve_source};
 use super::spec::{
-    ExpandColumns, FormatTextGenerationDpo, Generation, GroupColumns, KeepColumns,
-    LoadDataFromDicts, LoadDataFromFileSystem, ModelSpec, Named, SelfInstruct, Step,
-    TextGeneration, UltraFeedback,
+    DropRefusals, DropTruncated, ExpandColumns, FilterOp, FilterRows, FormatTextGenerationDpo,
+    Generation, GroupColumns, KeepColumns, LoadDataFromDicts, LoadDataFromFileSystem, MinHashDedup,
+    ModelSpec, Named, SelfInstruct, Step, TextGeneration, UltraFeedback,
 };
 use super::tree::{Node, Table, Value};
 use super::values::OneOrMany;
@@ -37,10 +37,12 @@ pub(super) fn draft(root: &Table, context: &Context<'_>, found: &mut Findings) -
     let name = top.or("name", context.default_name.to_owned());
     let seed = top.or("seed", 0);
     let deterministic = top.or("deterministic", true);
+    let test_share = top.or("test_share", 0.0);
     let graph = read_flow(&mut top, context);
     let models = read_named(&mut top, "models", |fields| Some(read_model(fields, context)));
     let steps = read_named(&mut top, "steps", |fields| read_step(fields, context));
-    Draft { name, seed, deterministic, models, steps, graph, marks: top.finish() }
+    let marks = top.finish();
+    Draft { name, seed, deterministic, test_share, models, steps, graph, marks }
 }
 
 fn read_flow(top: &mut Fields<'_>, context: &Context<'_>) -> Graph {
@@ -157,8 +159,12 @@ fn read_step(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Step> {
         "KeepColumns" => KeepColumns { columns: fields.required("columns") }.into(),
         "TextGeneration" => read_text_generation(fields).into(),
         "GroupColumns" | "CombineColumns" => read_group(fields).into(),
+        "FilterRows" => read_filter(fields).into(),
+        "DropRefusals" => read_refusals(fields).into(),
+        "DropTruncated" => read_truncated(fields).into(),
+        "MinHashDedup" => read_dedup(fields).into(),
         "UltraFeedback" => read_judge(fields, context).into(),
-        "FormatTextGenerationDPO" => FormatTextGenerationDpo {}.into(),
+        "FormatTextGenerationDPO" => read_pairs(fields).into(),
         _ => {
             let message = format!("`{kind}` is no step type");
             let hint = did_you_mean(&kind, Step::TYPES);
@@ -211,6 +217,47 @@ fn read_group(fields: &mut Fields<'_>) -> GroupColumns {
     }
 }
 
+fn read_filter(fields: &mut Fields<'_>) -> FilterRows {
+    FilterRows {
+        column: fields.required("column"),
+        op: fields.required::<FilterOp>("op"),
+        value: fields.optional("value"),
+    }
+}
+
+fn read_refusals(fields: &mut Fields<'_>) -> DropRefusals {
+    DropRefusals { column: fields.or("column", DropRefusals::default().column) }
+}
+
+fn read_truncated(fields: &mut Fields<'_>) -> DropTruncated {
+    let defaults = DropTruncated::default();
+    DropTruncated {
+        column: fields.or("column", defaults.column),
+        finish_reasons: fields.or("finish_reasons", OneOrMany(defaults.finish_reasons)).0,
+    }
+}
+
+fn read_dedup(fields: &mut Fields<'_>) -> MinHashDedup {
+    let defaults = MinHashDedup::default();
+    MinHashDedup {
+        column: fields.or("column", defaults.column),
+        threshold: fields.or("threshold", defaults.threshold),
+        seed: fields.or("seed", defaults.seed),
+        remove: fields.or("remove", defaults.remove),
+    }
+}
+
+fn read_pairs(fields: &mut Fields<'_>) -> FormatTextGenerationDpo {
+    let defaults = FormatTextGenerationDpo::default();
+    FormatTextGenerationDpo {
+        policy: fields.or("policy", defaults.policy),
+        min_margin: fields.or("min_margin", defaults.min_margin),
+        ties: fields.or("ties", defaults.ties),
+        max_length_ratio: fields.optional("max_length_ratio"),
+        max_pairs_per_prompt: fields.optional("max_pairs_per_prompt"),
+    }
+}
+
 fn read_judge(fields: &mut Fields<'_>, context: &Context<'_>) -> UltraFeedback {
     let defaults = UltraFeedback::new(fields.required::<String>("model"));
     UltraFeedback {
@@ -219,6 +266,7 @@ fn read_judge(fields: &mut Fields<'_>, context: &Context<'_>) -> UltraFeedback {
         max_rationale_tokens: fields.or("max_rationale_tokens", defaults.max_rationale_tokens),
         score: fields.or("score", defaults.score),
         orders: fields.or("orders", defaults.orders),
+        layout: fields.or("layout", defaults.layout),
         rubric: fields
             .optional::<String>("rubric")
             .map(|text| read_path(fields, "rubric", &text, context)),

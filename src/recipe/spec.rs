@@ -3,6 +3,10 @@
 //! Step types, parameter names and columns are distilabel's; what is ours says so. The same
 //! structs are filled from TOML and from Rust. Nothing here runs anything.
 
+mod filters;
+mod judge;
+mod pairs;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -10,6 +14,9 @@ use serde::Serialize;
 
 use crate::data::row::Columns;
 pub use crate::text::guides::Grammar;
+pub use filters::{DropRefusals, DropTruncated, FilterOp, FilterRows, MinHashDedup};
+pub use judge::{Aspect, Aspects, Orders, PromptLayout, Rationale, Score, UltraFeedback};
+pub use pairs::{FormatTextGenerationDpo, PairPolicy, Ties};
 
 /// Models and steps by name, in the order of the file.
 pub type Named<T> = Vec<(String, T)>;
@@ -23,6 +30,8 @@ pub struct Recipe {
     pub seed: u64,
     /// Rows whose logits must not depend on their neighbours.
     pub deterministic: bool,
+    /// Share of the prompts whose rows make a test split of the data set; 0 for none.
+    pub test_share: f64,
     /// Models by name.
     pub models: Named<ModelSpec>,
     /// Steps by name, in topological order.
@@ -75,6 +84,14 @@ pub enum Step {
     TextGeneration(TextGeneration),
     /// Branches joined by row identity.
     GroupColumns(GroupColumns),
+    /// Rows that meet a condition.
+    FilterRows(FilterRows),
+    /// Rows whose answer declines to answer are left out.
+    DropRefusals(DropRefusals),
+    /// Rows whose answer was cut off are left out.
+    DropTruncated(DropTruncated),
+    /// Rows whose text was seen before are left out.
+    MinHashDedup(MinHashDedup),
     /// A judge's ratings of several answers.
     UltraFeedback(UltraFeedback),
     /// Chosen and rejected from ratings.
@@ -169,95 +186,6 @@ pub struct GroupColumns {
     /// Ours: fewest answers that make a group; all of them when absent.
     pub min_generations: Option<usize>,
 }
-
-/// Parameters of [`Step::UltraFeedback`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct UltraFeedback {
-    /// Name of the judge.
-    pub model: String,
-    /// What is rated.
-    pub aspect: Aspect,
-    /// Ours: where each rating's reason stands.
-    pub rationale: Rationale,
-    /// Ours: most tokens of one rationale; the answer's worst case must fit `max_new_tokens`.
-    pub max_rationale_tokens: usize,
-    /// Ours: which rating becomes `ratings`.
-    pub score: Score,
-    /// Ours: orders of presentation whose probabilities are averaged.
-    pub orders: Orders,
-    /// Ours: a file whose text replaces the rubric of the aspect.
-    pub rubric: Option<PathBuf>,
-    /// How tokens are drawn.
-    pub generation: Generation,
-}
-
-/// What an UltraFeedback judge rates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Aspect {
-    /// Everything in one rating.
-    #[default]
-    OverallRating,
-    /// Usefulness, with the kinds of help given.
-    Helpfulness,
-    /// Knowing what one does not know.
-    Honesty,
-    /// Doing what was asked.
-    InstructionFollowing,
-    /// Being right, with the kinds of error made.
-    Truthfulness,
-}
-
-/// Where a rating's reason stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rationale {
-    /// The rating is read first, so that the reason cannot narrow its distribution.
-    #[default]
-    After,
-    /// The judge thinks, then rates.
-    Before,
-    /// Ratings only.
-    None,
-}
-
-/// Which rating counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Score {
-    /// The mean over the allowed digits.
-    #[default]
-    Expected,
-    /// The digit taken.
-    Sampled,
-}
-
-/// How many orders of presentation are judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(into = "toml::Value")]
-pub enum Orders {
-    /// As the flow gives them.
-    #[default]
-    One,
-    /// Forwards and backwards.
-    Two,
-    /// Every rotation.
-    All,
-}
-
-impl From<Orders> for toml::Value {
-    fn from(orders: Orders) -> Self {
-        match orders {
-            Orders::One => Self::Integer(1),
-            Orders::Two => Self::Integer(2),
-            Orders::All => Self::String("all".to_owned()),
-        }
-    }
-}
-
-/// Parameters of [`Step::FormatTextGenerationDPO`]; it has none.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-pub struct FormatTextGenerationDpo {}
 
 /// How tokens are drawn: distilabel's `generation_kwargs`, plus what our engine adds.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::nearest::did_you_mean;
-use super::spec::{Aspect, ColumnNames, Grammar, Orders, Quantize, Rationale, Score};
+use super::spec::{
+    Aspect, Aspects, ColumnNames, FilterOp, Grammar, Orders, PairPolicy, PromptLayout, Quantize,
+    Rationale, Score, Ties,
+};
 use super::tree::{Node, Value};
 use crate::data::row::Columns;
 
@@ -86,6 +89,21 @@ impl FromNode for f32 {
         }
         let Value::Float(number) = node.value else { return mismatch(node) };
         Ok(number as Self)
+    }
+}
+
+impl FromNode for f64 {
+    fn wanted() -> String {
+        "a number".to_owned()
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn from_node(node: &Node) -> Result<Self, Mismatch<'_>> {
+        if let Value::Integer(number) = node.value {
+            return Ok(number as Self);
+        }
+        let Value::Float(number) = node.value else { return mismatch(node) };
+        Ok(number)
     }
 }
 
@@ -226,6 +244,44 @@ impl Word for Aspect {
     ];
 }
 
+impl Word for PromptLayout {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("rubric-first", Self::RubricFirst), ("content-first", Self::ContentFirst)];
+}
+
+impl Word for PairPolicy {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("best-worst", Self::BestWorst),
+        ("best-random-lower", Self::BestRandomLower),
+        ("best-mu2sigma", Self::BestMu2Sigma),
+        ("all-ordered", Self::AllOrdered),
+    ];
+}
+
+impl Word for Ties {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("drop", Self::Drop), ("shorter", Self::Shorter)];
+}
+
+impl Word for FilterOp {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("==", Self::Equal),
+        ("!=", Self::NotEqual),
+        ("<", Self::Less),
+        ("<=", Self::AtMost),
+        (">", Self::More),
+        (">=", Self::AtLeast),
+        ("in", Self::In),
+        ("not-in", Self::NotIn),
+        ("contains", Self::Contains),
+        ("lacks", Self::Lacks),
+        ("min-length", Self::MinLength),
+        ("max-length", Self::MaxLength),
+        ("null", Self::Null),
+        ("not-null", Self::NotNull),
+    ];
+}
+
 impl Word for Rationale {
     const WORDS: &'static [(&'static str, Self)] =
         &[("after", Self::After), ("before", Self::Before), ("none", Self::None)];
@@ -250,6 +306,24 @@ impl<T: Word> FromNode for T {
                 let hint = did_you_mean(found, T::WORDS.iter().map(|(word, _)| *word));
                 Err(Mismatch { node, hint })
             }
+        }
+    }
+}
+
+impl FromNode for Aspects {
+    fn wanted() -> String {
+        format!("{}, or a list of such", Aspect::wanted())
+    }
+
+    fn from_node(node: &Node) -> Result<Self, Mismatch<'_>> {
+        match node.value {
+            Value::Array(_) => Vec::from_node(node).map(Self),
+            Value::String(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::Boolean(_)
+            | Value::Datetime(_)
+            | Value::Table(_) => Aspect::from_node(node).map(Self::from),
         }
     }
 }

@@ -100,3 +100,26 @@ fn of_several_leaves_one_is_named() {
     let done = still.succeed(&[&export[..], &["--leaf", "other"]].concat());
     assert!(done.stderr.contains("rows of other") || done.stderr.contains("row of other"));
 }
+
+#[test]
+fn a_test_split_goes_along() {
+    let still = Still::new();
+    let recipe = still.read("recipe.toml").replace("seed = 3", "seed = 3\ntest_share = 0.5");
+    still.write("recipe.toml", recipe);
+    let prompts = (0..12).map(|i| format!("{{\"instruction\": \"Count to {i}.\"}}\n"));
+    still.write("prompts.jsonl", prompts.collect::<String>());
+    still.succeed(&["run", "recipe.toml", "-q"]);
+    for format in ["trl", "jsonl"] {
+        let done = still.succeed(&["export", "runs/small", "--format", format]);
+        assert!(done.stderr.contains("for testing"), "{}", done.stderr);
+        let folder = format!("runs/small/exports/{format}");
+        let done = still.run(&["lint", &folder, "--json"]);
+        let report: Value = serde_json::from_str(&done.stdout).unwrap();
+        let splits: Vec<_> =
+            report["files"].as_array().unwrap().iter().map(|file| &file["split"]).collect();
+        assert_eq!(splits, ["test", "train"], "{report}");
+        let rules: Vec<_> =
+            report["findings"].as_array().unwrap().iter().map(|f| &f["rule"]).collect();
+        assert!(!rules.iter().any(|rule| **rule == "split-leak"), "{report}");
+    }
+}

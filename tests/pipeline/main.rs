@@ -1,11 +1,14 @@
 //! The pipeline through its door, on models that answer at once.
 
 mod figures;
+mod filters;
 mod flow;
 mod folder;
 mod html;
 mod instant;
 mod page;
+mod nasty;
+mod peer_faults;
 mod real;
 mod resume;
 mod support;

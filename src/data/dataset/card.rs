@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use super::kind::{Fields, Kind};
-use super::{Config, Layout, trl};
+use super::{Config, Layout, Split, trl};
 use crate::data::dropped::Counts;
 
 /// What a card tells beside the files themselves.
@@ -51,7 +51,7 @@ pub(super) fn card(about: &About, configs: &[Config], layout: Layout) -> String 
 }
 
 fn header(text: &mut String, about: &About, configs: &[Config]) {
-    let n_rows: u64 = configs.iter().map(|config| config.n_rows).sum();
+    let n_rows: u64 = configs.iter().map(Config::n_rows).sum();
     let pairs = configs.iter().any(is_pairs);
     line(text, "---");
     line(text, &format!("license: {}", quoted(about.license.as_deref().unwrap_or("other"))));
@@ -72,8 +72,11 @@ fn header(text: &mut String, about: &About, configs: &[Config]) {
         for (i, config) in configs.iter().enumerate() {
             line(text, &format!("- config_name: {}", quoted(&config.name)));
             line(text, "  data_files:");
-            line(text, "  - split: train");
-            line(text, &format!("    path: {}", quoted(&format!("{}/train-*", config.folder))));
+            for Split { name, .. } in &config.splits {
+                let path = format!("{}/{name}-*", config.folder);
+                line(text, &format!("  - split: {name}"));
+                line(text, &format!("    path: {}", quoted(&path)));
+            }
             if i == 0 {
                 line(text, "  default: true");
             }
@@ -89,11 +92,14 @@ fn info(text: &mut String, config: &Config) {
     line(text, "  features:");
     features(text, &config.fields, 2);
     line(text, "  splits:");
-    line(text, "  - name: train");
-    line(text, &format!("    num_bytes: {}", config.n_bytes));
-    line(text, &format!("    num_examples: {}", config.n_rows));
-    line(text, &format!("  download_size: {}", config.file_bytes));
-    line(text, &format!("  dataset_size: {}", config.n_bytes));
+    for Split { name, n_bytes, n_rows, .. } in &config.splits {
+        line(text, &format!("  - name: {name}"));
+        line(text, &format!("    num_bytes: {n_bytes}"));
+        line(text, &format!("    num_examples: {n_rows}"));
+    }
+    let sum = |bytes: fn(&Split) -> u64| config.splits.iter().map(bytes).sum::<u64>();
+    line(text, &format!("  download_size: {}", sum(|split| split.file_bytes)));
+    line(text, &format!("  dataset_size: {}", sum(|split| split.n_bytes)));
 }
 
 /// One list entry for each column, in the form that every version of `datasets` reads: `struct`
@@ -168,16 +174,20 @@ fn rows(text: &mut String, configs: &[Config], layout: Layout) {
         line(text, "No row reached the end of the flow.\n");
         return;
     }
-    line(text, "| config | rows | files | bytes |\n|---|---:|---:|---:|");
-    for Config { name, n_rows, n_shards, file_bytes, .. } in configs {
-        let _ = writeln!(text, "| {name} | {n_rows} | {n_shards} | {file_bytes} |");
+    let splits = || configs.iter().flat_map(|c| c.splits.iter().map(move |split| (c, split)));
+    line(text, "| config | split | rows | files | bytes |\n|---|---|---:|---:|---:|");
+    for (Config { name, .. }, split) in splits() {
+        let Split { name: split, n_rows, n_shards, file_bytes, .. } = split;
+        let _ = writeln!(text, "| {name} | {split} | {n_rows} | {n_shards} | {file_bytes} |");
     }
     line(text, "\n```python\nfrom datasets import load_dataset\n");
     line(text, "# A local folder, or the repository's name once it is pushed.");
-    for Config { name, .. } in configs {
+    for (Config { name, .. }, Split { name: split, .. }) in splits() {
         let config = if configs.len() == 1 { String::new() } else { format!(", {name:?}") };
-        let _ =
-            writeln!(text, "rows = load_dataset(\"path/to/this/folder\"{config}, split=\"train\")");
+        let _ = writeln!(
+            text,
+            "{split} = load_dataset(\"path/to/this/folder\"{config}, split=\"{split}\")"
+        );
     }
     line(text, "```\n");
     if let Some(words) = layout.words().filter(|_| configs.iter().any(is_pairs)) {

@@ -8,15 +8,16 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use super::{RowStream, trl};
+use super::layout::{Placed, PlacedStream};
+use super::trl;
 use crate::Result;
 use crate::data::row::Columns;
 
 /// The rows of pairs, unpaired.
 pub(super) struct Unpaired<'a> {
-    rows: RowStream<'a>,
+    rows: PlacedStream<'a>,
     /// Rows of a prompt whose pairs have all been seen.
-    ready: VecDeque<Columns>,
+    ready: VecDeque<Placed>,
     /// The prompt whose pairs are being gathered.
     open: Option<Answers>,
 }
@@ -24,6 +25,7 @@ pub(super) struct Unpaired<'a> {
 /// The answers to one prompt.
 struct Answers {
     prompt: Value,
+    is_test: bool,
     prompt_id: Option<Value>,
     answers: Vec<Answer>,
 }
@@ -39,23 +41,25 @@ struct Answer {
 
 impl<'a> Unpaired<'a> {
     /// Unpairs `rows`.
-    pub(super) fn new(rows: RowStream<'a>) -> Self {
+    pub(super) fn new(rows: PlacedStream<'a>) -> Self {
         Self { rows, ready: VecDeque::new(), open: None }
     }
 
     /// Takes in a row in the explicit layout.
-    fn take(&mut self, mut row: Columns) {
+    fn take(&mut self, mut row: Columns, is_test: bool) {
         if !trl::is_explicit(&row) {
             self.close();
-            self.ready.push_back(row);
+            self.ready.push_back((row, is_test));
             return;
         }
         let prompt = row["prompt"].take();
-        if self.open.as_ref().is_none_or(|open| open.prompt != prompt) {
+        if self.open.as_ref().is_none_or(|open| (&open.prompt, open.is_test) != (&prompt, is_test))
+        {
             self.close();
         }
         let prompt_id = row.shift_remove("prompt_id");
-        let open = self.open.get_or_insert(Answers { prompt, prompt_id, answers: Vec::new() });
+        let new = Answers { prompt, is_test, prompt_id, answers: Vec::new() };
+        let open = self.open.get_or_insert(new);
         for (label, side) in [(true, "chosen"), (false, "rejected")] {
             let completion = row[side].take();
             let mut column = |what: &str| row.shift_remove(&format!("{side}_{what}"));
@@ -74,7 +78,8 @@ impl<'a> Unpaired<'a> {
 
     /// Lets the answers to the gathered prompt go.
     fn close(&mut self) {
-        let Some(Answers { prompt, prompt_id, answers }) = self.open.take() else { return };
+        let Some(open) = self.open.take() else { return };
+        let Answers { prompt, is_test, prompt_id, answers } = open;
         for Answer { completion, labels: [rejected, chosen], model, rating } in answers {
             if rejected && chosen {
                 continue;
@@ -87,18 +92,18 @@ impl<'a> Unpaired<'a> {
             for (name, value) in others {
                 row.extend(value.map(|value| (name.to_owned(), value)));
             }
-            self.ready.push_back(row);
+            self.ready.push_back((row, is_test));
         }
     }
 }
 
 impl Iterator for Unpaired<'_> {
-    type Item = Result<Columns>;
+    type Item = Result<Placed>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.ready.is_empty() {
             match self.rows.next() {
-                Some(Ok(row)) => self.take(trl::layout(row)),
+                Some(Ok((row, is_test))) => self.take(trl::layout(row), is_test),
                 Some(Err(error)) => return Some(Err(error)),
                 None if self.open.is_some() => self.close(),
                 None => return None,
@@ -123,9 +128,9 @@ mod tests {
                 "rejected": side(prompt, rejected), "chosen_model": chosen,
                 "rejected_model": rejected, "chosen_rating": 5, "prompt_id": prompt,
             });
-            Ok(row.as_object().expect("a row is an object").clone())
+            Ok((row.as_object().expect("a row is an object").clone(), false))
         });
-        let rows: Vec<Columns> = Unpaired::new(Box::new(rows)).map(Result::unwrap).collect();
+        let rows: Vec<Columns> = Unpaired::new(Box::new(rows)).map(|row| row.unwrap().0).collect();
         let found: Vec<(&str, &str, bool)> = rows
             .iter()
             .map(|row| {

@@ -4,7 +4,15 @@
 //! a pair. All start from the same row, `FormatTextGenerationDPO`'s.
 
 use super::kto::Unpaired;
-use super::{RowStream, implicit, trl};
+use super::{implicit, trl};
+use crate::Result;
+use crate::data::row::Columns;
+
+/// A row, and whether it belongs to the test split.
+pub(super) type Placed = (Columns, bool);
+
+/// Rows on their way into the files.
+pub(super) type PlacedStream<'a> = Box<dyn Iterator<Item = Result<Placed>> + 'a>;
 
 /// How a preference pair is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,10 +30,13 @@ pub enum Layout {
 
 impl Layout {
     /// The rows in this layout. Rows that are no pair keep their columns.
-    pub(super) fn lay_out<'a>(self, rows: RowStream<'a>) -> RowStream<'a> {
+    pub(super) fn lay_out<'a>(self, rows: PlacedStream<'a>) -> PlacedStream<'a> {
+        let each = |layout: fn(Columns) -> Columns| {
+            move |row: Result<Placed>| row.map(|(row, is_test)| (layout(row), is_test))
+        };
         match self {
-            Self::Trl => Box::new(rows.map(|row| row.map(trl::layout))),
-            Self::TrlImplicit => Box::new(rows.map(|row| row.map(implicit::layout))),
+            Self::Trl => Box::new(rows.map(each(trl::layout))),
+            Self::TrlImplicit => Box::new(rows.map(each(implicit::layout))),
             Self::TrlKto => Box::new(Unpaired::new(rows)),
             Self::Distilabel => rows,
         }

@@ -20,6 +20,7 @@ pub(super) mod trl;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use arrow::datatypes::SchemaRef;
 use serde_json::Value;
 
 use crate::data::disk::{FreshFolder, create_folder, remove_folder, write_atomic};
@@ -30,6 +31,7 @@ use shards::Shards;
 
 pub use card::{About, CardModel};
 pub use layout::Layout;
+use layout::{Placed, PlacedStream};
 
 /// Most bytes of rows in one shard before encoding: the Hub's own default.
 pub const SHARD_BYTES_MAX: u64 = 500_000_000;
@@ -49,6 +51,9 @@ pub struct Leaf<'a> {
     pub rows: &'a dyn Fn() -> Result<RowStream<'a>>,
 }
 
+/// Which rows make the test split; it sees a row as the flow left it.
+pub type IsTest<'a> = &'a dyn Fn(&Columns) -> bool;
+
 /// What was written for one leaf.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -56,6 +61,17 @@ pub struct Config {
     pub name: String,
     /// Its folder below the data set's.
     pub folder: String,
+    /// Its splits that have rows: `train`, `test` or both, in this order.
+    pub splits: Vec<Split>,
+    /// The written schema.
+    fields: Fields,
+}
+
+/// What was written for one split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    /// `train` or `test`.
+    pub name: &'static str,
     /// Rows.
     pub n_rows: u64,
     /// Files.
@@ -64,11 +80,17 @@ pub struct Config {
     pub n_bytes: u64,
     /// Bytes of the files.
     pub file_bytes: u64,
-    /// The written schema.
-    fields: Fields,
 }
 
-/// Writes the data set to `folder`, in place of the one that may be there.
+impl Config {
+    /// Rows of all splits.
+    pub fn n_rows(&self) -> u64 {
+        self.splits.iter().map(|split| split.n_rows).sum()
+    }
+}
+
+/// Writes the data set to `folder`, in place of the one that may be there; rows for which
+/// `is_test` holds go to a test split.
 ///
 /// A leaf without rows makes no config: Parquet has no file without columns. Without a config there
 /// is no data set, for nothing could load it, and the one of an earlier run goes.
@@ -81,19 +103,27 @@ pub fn write(
     leaves: &[Leaf<'_>],
     layout: Layout,
     about: &About,
+    is_test: Option<IsTest<'_>>,
 ) -> Result<Vec<Config>> {
-    write_sharded(folder, leaves, layout, about, SHARD_BYTES_MAX)
+    let form = Form { layout, is_test, shard_bytes_max: SHARD_BYTES_MAX };
+    write_as(folder, leaves, &form, about)
 }
 
-fn write_sharded(
+/// How rows are written.
+struct Form<'a> {
+    layout: Layout,
+    is_test: Option<IsTest<'a>>,
+    shard_bytes_max: u64,
+}
+
+fn write_as(
     folder: &Path,
     leaves: &[Leaf<'_>],
-    layout: Layout,
+    form: &Form<'_>,
     about: &About,
-    shard_bytes_max: u64,
 ) -> Result<Vec<Config>> {
     let fresh = FreshFolder::begin(folder)?;
-    let configs = fill_sharded(fresh.path(), leaves, layout, about, shard_bytes_max)?;
+    let configs = fill_as(fresh.path(), leaves, form, about)?;
     if configs.is_empty() {
         fresh.discard()?;
         remove_folder(folder)?;
@@ -112,16 +142,17 @@ pub(super) fn fill(
     leaves: &[Leaf<'_>],
     layout: Layout,
     about: &About,
+    is_test: Option<IsTest<'_>>,
 ) -> Result<Vec<Config>> {
-    fill_sharded(folder, leaves, layout, about, SHARD_BYTES_MAX)
+    let form = Form { layout, is_test, shard_bytes_max: SHARD_BYTES_MAX };
+    fill_as(folder, leaves, &form, about)
 }
 
-fn fill_sharded(
+fn fill_as(
     folder: &Path,
     leaves: &[Leaf<'_>],
-    layout: Layout,
+    form: &Form<'_>,
     about: &About,
-    shard_bytes_max: u64,
 ) -> Result<Vec<Config>> {
     let mut configs = Vec::new();
     for leaf in leaves {
@@ -129,11 +160,11 @@ fn fill_sharded(
             [_] => ("default", "data"),
             _ => (leaf.name.as_str(), leaf.name.as_str()),
         };
-        let target = Target { name, below, place: folder.join(below), shard_bytes_max };
-        configs.extend(write_leaf(&target, leaf, layout)?);
+        let target = Target { name, below, place: folder.join(below), form };
+        configs.extend(write_leaf(&target, leaf)?);
     }
     if !configs.is_empty() {
-        let card = card::card(about, &configs, layout);
+        let card = card::card(about, &configs, form.layout);
         write_atomic(&folder.join("README.md"), card.as_bytes())?;
     }
     Ok(configs)
@@ -147,11 +178,19 @@ struct Target<'a> {
     below: &'a str,
     /// That folder.
     place: PathBuf,
-    shard_bytes_max: u64,
+    form: &'a Form<'a>,
 }
 
-fn write_leaf(target: &Target<'_>, leaf: &Leaf<'_>, layout: Layout) -> Result<Option<Config>> {
-    let rows = || -> Result<RowStream<'_>> { Ok(layout.lay_out((leaf.rows)()?)) };
+fn write_leaf(target: &Target<'_>, leaf: &Leaf<'_>) -> Result<Option<Config>> {
+    let Form { layout, is_test, .. } = target.form;
+    let place = |row: Columns| -> Placed {
+        let is_test = is_test.is_some_and(|is_test| is_test(&row));
+        (row, is_test)
+    };
+    let rows = || -> Result<PlacedStream<'_>> {
+        let placed = (leaf.rows)()?.map(move |row| row.map(place));
+        Ok(layout.lay_out(Box::new(placed)))
+    };
     let first = kinds(rows()?.take(N_BATCH_ROWS))?;
     if !first.0.is_empty()
         && let Some(config) = write_shards(target, rows()?, &first)?
@@ -167,10 +206,10 @@ fn write_leaf(target: &Target<'_>, leaf: &Leaf<'_>, layout: Layout) -> Result<Op
 }
 
 /// The kinds of all columns of `rows`.
-fn kinds(rows: impl Iterator<Item = Result<Columns>>) -> Result<Fields> {
+fn kinds(rows: impl Iterator<Item = Result<Placed>>) -> Result<Fields> {
     let mut fields = Fields::default();
     for row in rows {
-        fields.widen(&row?);
+        fields.widen(&row?.0);
     }
     Ok(fields)
 }
@@ -178,48 +217,81 @@ fn kinds(rows: impl Iterator<Item = Result<Columns>>) -> Result<Fields> {
 /// Writes rows of these kinds; nothing when one of them is of another kind.
 fn write_shards(
     target: &Target<'_>,
-    rows: impl Iterator<Item = Result<Columns>>,
+    rows: impl Iterator<Item = Result<Placed>>,
     kinds: &Fields,
 ) -> Result<Option<Config>> {
-    let Target { name, below, place, shard_bytes_max } = target;
+    let Target { name, below, place, form } = target;
     remove_folder(place)?;
     create_folder(place)?;
     let mut seen = kinds.clone();
     let fields = kinds.clone().settled();
-    let schema = table::schema(&fields);
-    let mut shards = Shards::new(place, "train", schema.clone(), *shard_bytes_max);
-    let (mut n_rows, mut n_bytes) = (0, 0);
-    let mut put = |rows: &mut Vec<Columns>| {
-        let batch = table::batch(&schema, &fields, rows);
-        let batch_bytes = table::n_bytes(&batch);
-        n_rows += rows.len() as u64;
-        n_bytes += batch_bytes;
-        rows.clear();
-        shards.write(&batch, batch_bytes)
-    };
-    let (mut batch, mut held) = (Vec::new(), 0);
+    let open = |split| OpenSplit::new(place, split, &fields, form.shard_bytes_max);
+    let (mut train, mut test) = (open("train"), open("test"));
     for row in rows {
-        let row = row?;
+        let (row, is_test) = row?;
         if seen.widen(&row) {
             return Ok(None);
         }
-        held += row.values().map(weight).sum::<usize>();
-        batch.push(row);
-        if batch.len() == N_BATCH_ROWS || held >= BATCH_BYTES {
-            put(&mut batch)?;
-            held = 0;
+        if is_test { test.push(row)? } else { train.push(row)? }
+    }
+    let splits = [train.finish()?, test.finish()?].into_iter().flatten().collect();
+    let (name, folder) = ((*name).to_owned(), (*below).to_owned());
+    Ok(Some(Config { name, folder, splits, fields }))
+}
+
+/// A split that is being written.
+struct OpenSplit<'a> {
+    name: &'static str,
+    fields: &'a Fields,
+    schema: SchemaRef,
+    shards: Shards<'a>,
+    /// Rows that wait for a batch to be full, and about their bytes.
+    batch: Vec<Columns>,
+    held: usize,
+    n_rows: u64,
+    n_bytes: u64,
+}
+
+impl<'a> OpenSplit<'a> {
+    fn new(place: &'a Path, name: &'static str, fields: &'a Fields, shard_bytes_max: u64) -> Self {
+        let schema = table::schema(fields);
+        let shards = Shards::new(place, name, schema.clone(), shard_bytes_max);
+        Self { name, fields, schema, shards, batch: Vec::new(), held: 0, n_rows: 0, n_bytes: 0 }
+    }
+
+    fn push(&mut self, row: Columns) -> Result<()> {
+        self.held += row.values().map(weight).sum::<usize>();
+        self.batch.push(row);
+        if self.batch.len() < N_BATCH_ROWS && self.held < BATCH_BYTES {
+            return Ok(());
         }
+        self.flush()
     }
-    if !batch.is_empty() {
-        put(&mut batch)?;
+
+    fn flush(&mut self) -> Result<()> {
+        let batch = table::batch(&self.schema, self.fields, &self.batch);
+        let n_bytes = table::n_bytes(&batch);
+        self.n_rows += self.batch.len() as u64;
+        self.n_bytes += n_bytes;
+        self.batch.clear();
+        self.held = 0;
+        self.shards.write(&batch, n_bytes)
     }
-    let files = shards.finish()?;
-    let mut file_bytes = 0;
-    for file in &files {
-        file_bytes += fs::metadata(file).map_err(|e| Error::disk("read", file, e))?.len();
+
+    /// What was written; nothing when there was no row.
+    fn finish(mut self) -> Result<Option<Split>> {
+        if !self.batch.is_empty() {
+            self.flush()?;
+        }
+        let files = self.shards.finish()?;
+        let mut file_bytes = 0;
+        for file in &files {
+            file_bytes += fs::metadata(file).map_err(|e| Error::disk("read", file, e))?.len();
+        }
+        let Self { name, n_rows, n_bytes, .. } = self;
+        let split = Split { name, n_rows, n_shards: files.len(), n_bytes, file_bytes };
+        Ok((n_rows > 0).then_some(split))
     }
-    let (name, folder, n_shards) = ((*name).to_owned(), (*below).to_owned(), files.len());
-    Ok(Some(Config { name, folder, n_rows, n_shards, n_bytes, file_bytes, fields }))
 }
 
 /// About the bytes of a value.

@@ -52,8 +52,17 @@ fn write_pairs(
     let rows = || -> Result<RowStream<'_>> { Ok(Box::new((0..n_rows).map(|i| Ok(pair(i))))) };
     let leaves = [Leaf { name: "dpo".to_owned(), rows: &rows }];
     let folder = parent.path().join("dataset");
-    let configs = write_sharded(&folder, &leaves, layout, &about(), shard_bytes).unwrap();
+    let configs = write_in(&folder, &leaves, layout, shard_bytes).unwrap();
     (parent, configs)
+}
+
+fn write_in(
+    folder: &Path,
+    leaves: &[Leaf<'_>],
+    layout: Layout,
+    shard_bytes_max: u64,
+) -> Result<Vec<Config>> {
+    write_as(folder, leaves, &Form { layout, is_test: None, shard_bytes_max }, &about())
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -92,8 +101,8 @@ fn pairs_come_back_in_trls_layout() {
     assert_eq!(rows[0]["margin"], json!(4.0));
     let metadata = rows[2]["distilabel_metadata"].as_str().unwrap();
     assert_eq!(metadata, r#"{"raw_output_judge":"5","statistics_judge":{"input_tokens":2}}"#);
-    assert_eq!((configs[0].n_rows, configs[0].n_shards), (3, 1));
-    assert_eq!(configs[0].file_bytes, fs::metadata(&data[0]).unwrap().len());
+    assert_eq!((configs[0].n_rows(), configs[0].splits[0].n_shards), (3, 1));
+    assert_eq!(configs[0].splits[0].file_bytes, fs::metadata(&data[0]).unwrap().len());
 }
 
 #[test]
@@ -109,7 +118,7 @@ fn distilabels_layout_keeps_the_columns() {
 fn shards_are_cut_at_their_size_and_hold_every_row_once() {
     let (parent, configs) = write_pairs(5000, Layout::Trl, 1_000_000);
     let data = files(&parent.path().join("dataset/data"));
-    assert!(data.len() > 1 && data.len() == configs[0].n_shards, "{}", data.len());
+    assert!(data.len() > 1 && data.len() == configs[0].splits[0].n_shards, "{}", data.len());
     let last = format!("train-{:05}-of-{:05}.parquet", data.len() - 1, data.len());
     assert!(data.last().unwrap().ends_with(last));
     let rows: Vec<_> = data.into_iter().flat_map(read).collect();
@@ -159,7 +168,7 @@ fn each_leaf_has_a_config_and_empty_ones_have_none() {
     let leaf = |name: &str, rows| Leaf { name: name.to_owned(), rows };
     let leaves = [leaf("dpo", &pairs), leaf("none", &none), leaf("odd", &odd)];
     let folder = parent.path().join("dataset");
-    let configs = write(&folder, &leaves, Layout::Trl, &about()).unwrap();
+    let configs = write(&folder, &leaves, Layout::Trl, &about(), None).unwrap();
     let names: Vec<_> = configs.iter().map(|config| config.name.as_str()).collect();
     assert_eq!(names, ["dpo", "odd"]);
     assert_eq!(files(&folder), ["README.md", "dpo", "odd"].map(|name| folder.join(name)));
@@ -187,10 +196,10 @@ fn a_kind_that_turns_up_late_reaches_all_rows() {
     };
     let leaves = [Leaf { name: "dpo".to_owned(), rows: &rows }];
     let folder = parent.path().join("dataset");
-    let configs = write_sharded(&folder, &leaves, Layout::Distilabel, &about(), 9000).unwrap();
-    assert_eq!(configs[0].n_rows as usize, late + 2);
+    let configs = write_in(&folder, &leaves, Layout::Distilabel, 9000).unwrap();
+    assert_eq!(configs[0].n_rows() as usize, late + 2);
     let files = files(&folder.join("data"));
-    assert_eq!(files.len(), configs[0].n_shards, "nothing is left of the first try");
+    assert_eq!(files.len(), configs[0].splits[0].n_shards, "nothing is left of the first try");
     let read: Vec<_> = files.into_iter().flat_map(read).map(Value::Object).collect();
     let want = |i: usize| match i {
         i if i < late => json!({"a": i as f64, "b": null}),
@@ -203,7 +212,7 @@ fn a_kind_that_turns_up_late_reaches_all_rows() {
 fn the_card_tells_what_was_written() {
     let (parent, configs) = write_pairs(2, Layout::Trl, SHARD_BYTES_MAX);
     let card = fs::read_to_string(parent.path().join("dataset/README.md")).unwrap();
-    let Config { n_bytes, file_bytes, .. } = configs[0];
+    let Split { n_bytes, file_bytes, .. } = configs[0].splits[0];
     for part in [
         "pretty_name: \"math: a \\\"preference\\\" set\"\n",
         "size_categories:\n- n<1K\n",
@@ -227,7 +236,7 @@ fn a_new_data_set_replaces_the_old_one() {
     fs::write(folder.join("stale"), "").unwrap();
     let one = || -> Result<RowStream<'_>> { Ok(Box::new(std::iter::once(Ok(pair(7))))) };
     let leaves = [Leaf { name: "dpo".to_owned(), rows: &one }];
-    assert_eq!(write(&folder, &leaves, Layout::Trl, &about()).unwrap()[0].n_rows, 1);
+    assert_eq!(write(&folder, &leaves, Layout::Trl, &about(), None).unwrap()[0].n_rows(), 1);
     assert_eq!(files(&folder), [folder.join("README.md"), folder.join("data")]);
     assert_eq!(files(&folder.join("data")).len(), 1);
     assert_eq!(files(parent.path()), [folder]);
@@ -240,6 +249,50 @@ fn without_rows_there_is_no_data_set_and_no_older_one() {
     let none = || -> Result<RowStream<'_>> { Ok(Box::new(std::iter::empty())) };
     let leaves = [Leaf { name: "dpo".to_owned(), rows: &none }];
     let folder = parent.path().join("dataset");
-    assert_eq!(write(&folder, &leaves, Layout::Trl, &about()).unwrap(), []);
+    assert_eq!(write(&folder, &leaves, Layout::Trl, &about(), None).unwrap(), []);
     assert_eq!(files(parent.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_test_split_has_files_of_its_own_and_the_same_columns() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("dataset");
+    let rows = || -> Result<RowStream<'_>> { Ok(Box::new((0..2500).map(|i| Ok(pair(i))))) };
+    let leaves = [Leaf { name: "dpo".to_owned(), rows: &rows }];
+    // By a column that TRL's layout changes: the row is looked at as the flow left it.
+    let is_test = |row: &Columns| row["prompt"].as_str().is_some_and(|text| text.contains('7'));
+    let configs = write(&folder, &leaves, Layout::Trl, &about(), Some(&is_test)).unwrap();
+    let n_test = (0..2500).filter(|i: &usize| i.to_string().contains('7')).count();
+    let splits = &configs[0].splits;
+    assert_eq!((splits[0].name, splits[0].n_rows as usize), ("train", 2500 - n_test));
+    assert_eq!((splits[1].name, splits[1].n_rows as usize), ("test", n_test));
+    let names = ["test-00000-of-00001.parquet", "train-00000-of-00001.parquet"];
+    assert_eq!(files(&folder.join("data")), names.map(|name| folder.join("data").join(name)));
+    let [test, train] = names.map(|name| read(folder.join("data").join(name)));
+    assert_eq!((test.len(), train.len()), (n_test, 2500 - n_test));
+    let side = |row: &Columns| row["prompt"][0]["content"].as_str().unwrap().contains('7');
+    assert!(test.iter().all(side) && !train.iter().any(side));
+    assert!(test[0].keys().eq(train[0].keys()));
+    let card = fs::read_to_string(folder.join("README.md")).unwrap();
+    let both = "  - split: train\n    path: \"data/train-*\"\n  - split: test\n    path: \"data/test-*\"\n";
+    assert!(card.contains(both), "{card}");
+    for Split { name, n_bytes, n_rows, .. } in splits {
+        let info =
+            format!("  - name: {name}\n    num_bytes: {n_bytes}\n    num_examples: {n_rows}\n");
+        assert!(card.contains(&info), "{info} in {card}");
+    }
+    assert!(card.contains(&format!("  dataset_size: {}\n", splits[0].n_bytes + splits[1].n_bytes)));
+}
+
+#[test]
+fn a_split_without_rows_is_not_declared() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("dataset");
+    let rows = || -> Result<RowStream<'_>> { Ok(Box::new(std::iter::once(Ok(pair(1))))) };
+    let leaves = [Leaf { name: "dpo".to_owned(), rows: &rows }];
+    let configs = write(&folder, &leaves, Layout::Trl, &about(), Some(&|_| true)).unwrap();
+    assert_eq!(configs[0].splits.len(), 1);
+    assert_eq!(files(&folder.join("data")), [folder.join("data/test-00000-of-00001.parquet")]);
+    let card = fs::read_to_string(folder.join("README.md")).unwrap();
+    assert!(!card.contains("train-*"), "{card}");
 }

@@ -14,12 +14,11 @@ pub(super) fn row(pair: Pair) -> Result<Value, &'static str> {
 }
 
 pub(super) fn snippet(place: Place<'_>) -> String {
-    let file = quoted(&format!("{}/train.jsonl", place.folder));
-    format!(
-        "\
-# Axolotl
-rl: dpo
-datasets:
+    let entry = |list: &str, name: &str| {
+        let file = quoted(&format!("{}/{name}.jsonl", place.folder));
+        format!(
+            "\
+{list}:
   - path: {file}
     ds_type: json
     split: train
@@ -27,5 +26,8 @@ datasets:
     field_messages: messages
     field_chosen: chosen
     field_rejected: rejected"
-    )
+        )
+    };
+    let test = place.has_test.then(|| format!("\n{}", entry("test_datasets", "test")));
+    format!("# Axolotl\nrl: dpo\n{}{}", entry("datasets", "train"), test.unwrap_or_default())
 }

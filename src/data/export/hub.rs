@@ -19,16 +19,15 @@ pub(super) fn kto(place: Place<'_>) -> String {
 
 /// The rows alone.
 pub(super) fn rows(place: Place<'_>) -> String {
-    format!(
-        "\
-from datasets import load_dataset
-
-rows = load_dataset({}, split=\"train\")",
-        quoted(place.folder)
-    )
+    let folder = quoted(place.folder);
+    let load =
+        |rows: &str, split: &str| format!("\n{rows} = load_dataset({folder}, split=\"{split}\")");
+    let test = place.has_test.then(|| load("test_rows", "test")).unwrap_or_default();
+    format!("from datasets import load_dataset\n{}{test}", load("rows", "train"))
 }
 
 fn trainer(place: Place<'_>, method: &str) -> String {
+    let test = if place.has_test { "\n    eval_dataset=test_rows," } else { "" };
     format!(
         "\
 from trl import {method}Config, {method}Trainer
@@ -37,7 +36,7 @@ from trl import {method}Config, {method}Trainer
 trainer = {method}Trainer(
     model=\"MODEL\",  # what shall be trained
     args={method}Config(output_dir=\"OUT\"),
-    train_dataset=rows,
+    train_dataset=rows,{test}
 )
 trainer.train()",
         rows(place)

@@ -40,25 +40,26 @@ pub(super) fn row(pair: Pair) -> Result<Value, &'static str> {
     }))
 }
 
-/// The data set's entry.
-pub(super) fn dataset_info(name: &str) -> String {
+/// The data set's entry, and that of its test side.
+pub(super) fn dataset_info(name: &str, has_test: bool) -> String {
     let columns = json!({
         "messages": "conversations", "system": "system", "chosen": "chosen", "rejected": "rejected",
     });
-    let entry = json!({
-        "file_name": "train.jsonl", "ranking": true, "formatting": "sharegpt", "columns": columns,
-    });
-    format!("{:#}\n", json!({ name: entry }))
+    let entry = |file: &str| {
+        json!({
+            "file_name": file, "ranking": true, "formatting": "sharegpt", "columns": columns,
+        })
+    };
+    let mut info = json!({ name: entry("train.jsonl") });
+    if has_test {
+        info[format!("{name}_test")] = entry("test.jsonl");
+    }
+    format!("{info:#}\n")
 }
 
 pub(super) fn snippet(place: Place<'_>) -> String {
-    format!(
-        "\
-# LLaMA-Factory
-stage: dpo
-dataset_dir: {}
-dataset: {}",
-        quoted(place.folder),
-        quoted(place.name)
-    )
+    let test = quoted(&format!("{}_test", place.name));
+    let test = if place.has_test { format!("\neval_dataset: {test}") } else { String::new() };
+    let (folder, name) = (quoted(place.folder), quoted(place.name));
+    format!("# LLaMA-Factory\nstage: dpo\ndataset_dir: {folder}\ndataset: {name}{test}")
 }

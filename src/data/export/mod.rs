@@ -18,13 +18,13 @@ mod tests;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::data::dataset::{self, About, Layout, Leaf, RowStream, trl};
+use crate::data::dataset::{self, About, IsTest, Layout, Leaf, RowStream, trl};
 use crate::data::disk::{FreshFolder, write_atomic};
 use crate::data::row::Columns;
 use crate::{Error, Result};
@@ -61,6 +61,8 @@ pub enum Format {
 pub struct Written {
     /// Rows of the files; KTO has up to two for a pair.
     pub n_rows: u64,
+    /// Those of them that are kept for testing, in files of their own.
+    pub n_test: u64,
     /// Pairs that the format cannot hold, by reason.
     pub left_out: BTreeMap<&'static str, u64>,
 }
@@ -72,6 +74,8 @@ pub struct Place<'a> {
     pub folder: &'a str,
     /// A name for the data, of letters, digits, `_` and `-`.
     pub name: &'a str,
+    /// Whether there are rows for testing.
+    pub has_test: bool,
 }
 
 impl Format {
@@ -141,7 +145,8 @@ enum Files {
     Lines(fn(Pair) -> Result<Value, &'static str>),
 }
 
-/// Writes the pairs of `leaf` to `folder`, in place of an older export.
+/// Writes the pairs of `leaf` to `folder`, in place of an older export; those for which `is_test`
+/// holds go to a test split.
 ///
 /// # Errors
 /// [`Error::Usage`] when the folder holds anything else or no pair can be written,
@@ -152,34 +157,41 @@ pub fn write(
     leaf: &Leaf<'_>,
     name: &str,
     about: &About,
+    is_test: Option<IsTest<'_>>,
 ) -> Result<Written> {
     expect_ours(folder)?;
     let fresh = FreshFolder::begin(folder)?;
     let left_out = RefCell::new(BTreeMap::new());
-    let n_rows = match format.files() {
+    let [n_train, n_test] = match format.files() {
         Files::Parquet(layout) => {
             let rows = || pairs_only((leaf.rows)()?, &left_out);
             let leaf = Leaf { name: leaf.name.clone(), rows: &rows };
-            let configs = dataset::fill(fresh.path(), &[leaf], layout, about)?;
-            configs.iter().map(|config| config.n_rows).sum()
+            let configs = dataset::fill(fresh.path(), &[leaf], layout, about, is_test)?;
+            let splits = || configs.iter().flat_map(|config| &config.splits);
+            ["train", "test"].map(|name| {
+                splits().filter(|split| split.name == name).map(|split| split.n_rows).sum()
+            })
         }
         Files::Lines(row) => {
-            write_lines(&fresh.path().join("train.jsonl"), (leaf.rows)()?, row, &left_out)?
+            let mut lines = TwoFiles::create(fresh.path())?;
+            lines.fill((leaf.rows)()?, row, is_test, &left_out)?;
+            lines.finish()?
         }
     };
+    let n_rows = n_train + n_test;
     let left_out = left_out.into_inner();
     if n_rows == 0 {
         fresh.discard()?;
         return Err(nothing(format, leaf, &left_out));
     }
     if format == Format::LlamaFactory {
-        let info = llama_factory::dataset_info(name);
+        let info = llama_factory::dataset_info(name, n_test > 0);
         write_atomic(&fresh.path().join("dataset_info.json"), info.as_bytes())?;
     }
     let mark = json!({"made_by": "stillroom", "format": format.name(), "leaf": leaf.name});
     write_atomic(&fresh.path().join(MARK), mark.to_string().as_bytes())?;
     fresh.put()?;
-    Ok(Written { n_rows, left_out })
+    Ok(Written { n_rows, n_test, left_out })
 }
 
 /// The rows that are pairs; how many are none is counted anew each time.
@@ -197,28 +209,60 @@ fn pairs_only<'a>(
     })))
 }
 
-/// Writes a line for each pair and returns their number.
-fn write_lines(
-    path: &Path,
-    rows: RowStream<'_>,
-    row_of: fn(Pair) -> Result<Value, &'static str>,
-    left_out: &RefCell<BTreeMap<&'static str, u64>>,
-) -> Result<u64> {
-    let fail = |e| Error::disk("write", path, e);
-    let mut file = BufWriter::new(File::create(path).map_err(fail)?);
-    let mut n_rows = 0;
-    for row in rows {
-        match Pair::of(row?).and_then(row_of) {
-            Ok(line) => {
-                writeln!(file, "{line}").map_err(fail)?;
-                n_rows += 1;
-            }
-            Err(reason) => *left_out.borrow_mut().entry(reason).or_insert(0) += 1,
-        }
+/// `train.jsonl` and, where there are rows for it, `test.jsonl`.
+struct TwoFiles {
+    /// `[train, test]` where they are, the files, and their lines.
+    files: [(PathBuf, BufWriter<File>, u64); 2],
+}
+
+impl TwoFiles {
+    fn create(folder: &Path) -> Result<Self> {
+        let create = |name| -> Result<_> {
+            let path = folder.join(name);
+            let file = File::create(&path).map_err(|e| Error::disk("write", &path, e))?;
+            Ok((path, BufWriter::new(file), 0))
+        };
+        Ok(Self { files: [create("train.jsonl")?, create("test.jsonl")?] })
     }
-    let file = file.into_inner().map_err(|e| fail(e.into_error()))?;
-    file.sync_all().map_err(fail)?;
-    Ok(n_rows)
+
+    /// Writes a line for each pair.
+    fn fill(
+        &mut self,
+        rows: RowStream<'_>,
+        line_of: fn(Pair) -> Result<Value, &'static str>,
+        is_test: Option<IsTest<'_>>,
+        left_out: &RefCell<BTreeMap<&'static str, u64>>,
+    ) -> Result<()> {
+        for row in rows {
+            let row = row?;
+            let is_test = is_test.is_some_and(|is_test| is_test(&row));
+            match Pair::of(row).and_then(line_of) {
+                Ok(line) => {
+                    let (path, file, n_lines) = &mut self.files[usize::from(is_test)];
+                    writeln!(file, "{line}").map_err(|e| Error::disk("write", path, e))?;
+                    *n_lines += 1;
+                }
+                Err(reason) => *left_out.borrow_mut().entry(reason).or_insert(0) += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts both on the disk and returns their numbers of lines; a test file without lines goes.
+    fn finish(self) -> Result<[u64; 2]> {
+        let [train, test] = self.files;
+        let mut n_lines = [0; 2];
+        for (n_lines, (path, file, n)) in n_lines.iter_mut().zip([train, test]) {
+            let fail = |e| Error::disk("write", &path, e);
+            let file = file.into_inner().map_err(|e| fail(e.into_error()))?;
+            file.sync_all().map_err(fail)?;
+            if n == 0 && path.ends_with("test.jsonl") {
+                fs::remove_file(&path).map_err(fail)?;
+            }
+            *n_lines = n;
+        }
+        Ok(n_lines)
+    }
 }
 
 fn nothing(format: Format, leaf: &Leaf<'_>, left_out: &BTreeMap<&'static str, u64>) -> Error {

@@ -19,13 +19,10 @@ pub(super) fn row(pair: Pair) -> Result<Value, &'static str> {
 }
 
 pub(super) fn snippet(place: Place<'_>) -> String {
-    let file = quoted(&format!("{}/train.jsonl", place.folder));
-    format!(
-        "\
-# NeMo-RL: over examples/configs/dpo.yaml
-data:
-  train:
-    dataset_name: PreferenceDataset
-    data_path: {file}"
-    )
+    let entry = |part: &str, name: &str| {
+        let file = quoted(&format!("{}/{name}.jsonl", place.folder));
+        format!("\n  {part}:\n    dataset_name: PreferenceDataset\n    data_path: {file}")
+    };
+    let test = place.has_test.then(|| entry("validation", "test")).unwrap_or_default();
+    format!("# NeMo-RL: over examples/configs/dpo.yaml\ndata:{}{test}", entry("train", "train"))
 }

@@ -19,13 +19,19 @@ pub(super) fn row(pair: Pair) -> Result<Value, &'static str> {
 
 pub(super) fn snippet(place: Place<'_>) -> String {
     // Quoted as the shell wants it: closed, an escaped quote, opened again.
-    let file = format!("'{}/train.jsonl'", place.folder.replace('\'', r"'\''"));
+    let file = |name| format!("'{}/{name}.jsonl'", place.folder.replace('\'', r"'\''"));
+    let test = if place.has_test {
+        format!("  --eval.dataset {} \\\n  --eval.split train \\\n", file("test"))
+    } else {
+        String::new()
+    };
+    let train = file("train");
     format!(
         "\
 # OpenRLHF: for train_dpo, or train_rm
 python3 -m openrlhf.cli.train_dpo \\
-  --data.dataset {file} \\
-  --data.prompt_key prompt \\
+  --data.dataset {train} \\
+{test}  --data.prompt_key prompt \\
   --data.chosen_key chosen \\
   --data.rejected_key rejected \\
   --data.apply_chat_template"

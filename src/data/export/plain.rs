@@ -30,11 +30,10 @@ pub(super) fn row(mut pair: Pair) -> Result<Value, &'static str> {
 }
 
 pub(super) fn snippet(place: Place<'_>) -> String {
-    let file = quoted(&format!("{}/train.jsonl", place.folder));
-    format!(
-        "\
-from datasets import load_dataset
-
-rows = load_dataset(\"json\", data_files={file}, split=\"train\")"
-    )
+    let load = |rows: &str, name: &str| {
+        let file = quoted(&format!("{}/{name}.jsonl", place.folder));
+        format!("\n{rows} = load_dataset(\"json\", data_files={file}, split=\"train\")")
+    };
+    let test = place.has_test.then(|| load("test_rows", "test")).unwrap_or_default();
+    format!("from datasets import load_dataset\n{}{test}", load("rows", "train"))
 }

@@ -57,7 +57,8 @@ fn system(text: &str) -> Value {
 fn export(folder: &Path, format: Format, rows: &[Columns]) -> Result<Written> {
     let rows = || -> Result<RowStream<'_>> { Ok(Box::new(rows.iter().cloned().map(Ok))) };
     let about = About { name: "sums".to_owned(), ..About::default() };
-    write(folder, format, &Leaf { name: "dpo".to_owned(), rows: &rows }, "sums", &about)
+    let leaf = Leaf { name: "dpo".to_owned(), rows: &rows };
+    write(folder, format, &leaf, "sums", &about, None)
 }
 
 /// What a format of lines makes of all rows, and what it leaves out.
@@ -107,7 +108,7 @@ fn llama_factory_has_an_odd_number_of_turns_and_one_object_a_side() {
         ],
         &[(pair::SEVERAL_TURNS, 1), (pair::NO_PAIR, 1)],
     );
-    let info: Value = serde_json::from_str(&llama_factory::dataset_info("sums")).unwrap();
+    let info: Value = serde_json::from_str(&llama_factory::dataset_info("sums", false)).unwrap();
     let columns = json!({
         "messages": "conversations", "system": "system", "chosen": "chosen", "rejected": "rejected",
     });
@@ -226,7 +227,7 @@ fn what_no_trainer_could_read_is_refused_and_leaves_the_folder_as_it_was() {
 
 #[test]
 fn snippets_name_the_folder_in_quotes_that_hold() {
-    let place = Place { folder: "/my \"runs\"/it's", name: "sums" };
+    let place = Place { folder: "/my \"runs\"/it's", name: "sums", has_test: false };
     for format in Format::ALL {
         let snippet = format.snippet(place);
         let names = [r#""/my \"runs\"/it's"#, r#"'/my "runs"/it'\''s"#];
@@ -237,4 +238,29 @@ fn snippets_name_the_folder_in_quotes_that_hold() {
     assert!(Format::NemoRl.snippet(place).contains("dataset_name: PreferenceDataset"));
     assert!(Format::OpenRlhf.snippet(place).contains("--data.apply_chat_template"));
     assert!(Format::TrlKto.snippet(place).contains("from trl import KTOConfig, KTOTrainer"));
+}
+
+#[test]
+fn a_test_split_has_files_of_its_own_and_the_trainer_is_told() {
+    let rows = || -> Result<RowStream<'_>> { Ok(Box::new(self::rows().into_iter().map(Ok))) };
+    let leaf = Leaf { name: "dpo".to_owned(), rows: &rows };
+    let is_test = |row: &Columns| row["prompt_id"] == "bb";
+    for format in Format::ALL {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("out");
+        let about = About::default();
+        let is_pair = |row: &Columns| row.contains_key("prompt_id") && is_test(row);
+        let written = write(&folder, format, &leaf, "sums", &about, Some(&is_pair)).unwrap();
+        let n_test = if format == Format::TrlKto { 2 } else { 1 };
+        assert_eq!(written.n_test, n_test, "{format:?}");
+        let [lines, parquet] = ["test.jsonl", "data/test-00000-of-00001.parquet"]
+            .map(|name| folder.join(name))
+            .map(|file| file.exists().then(|| open_records(&file).unwrap().count() as u64));
+        assert_eq!(lines.or(parquet), Some(n_test), "{format:?}");
+        let place = Place { folder: "/out", name: "sums", has_test: true };
+        let (with, without) =
+            (format.snippet(place), format.snippet(Place { has_test: false, ..place }));
+        assert!(with.contains("test") && !without.contains("test"), "{with}\n{without}");
+    }
+    assert!(llama_factory::dataset_info("sums", true).contains("\"sums_test\""));
 }

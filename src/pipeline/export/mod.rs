@@ -13,9 +13,11 @@ use std::path::{Path, PathBuf};
 
 use reader::RunReader;
 
-use crate::data::dataset::{self, RowStream};
+use super::split;
+use crate::data::dataset::{self, IsTest, RowStream};
 use crate::data::export::{self, Format, Place};
 use crate::data::journal::JournalReader;
+use crate::data::row::Columns;
 use crate::{Error, Result};
 
 /// What to export, and where to.
@@ -38,6 +40,8 @@ pub struct Exported {
     pub leaf: String,
     /// Rows of the files.
     pub n_rows: u64,
+    /// Those of them that are kept for testing, as the recipe's `test_share` has it.
+    pub n_test: u64,
     /// Pairs that the format cannot hold, by reason.
     pub left_out: BTreeMap<&'static str, u64>,
     /// Lines that make the trainer read the files.
@@ -69,12 +73,18 @@ pub fn export(run: &Path, options: &ExportOptions) -> Result<Exported> {
     let folder = options.out.clone().unwrap_or_else(|| run.join(below()));
     let folder = std::path::absolute(&folder).map_err(|e| Error::disk("find", &folder, e))?;
     let name = identifier(&reader.name);
-    let written = export::write(&folder, options.format, &leaf, &name, &reader.about()?)?;
+    let share = reader.test_share()?;
+    let is_test = move |row: &Columns| split::is_test(row, share);
+    let is_test: Option<IsTest<'_>> = if share > 0.0 { Some(&is_test) } else { None };
+    let about = reader.about()?;
+    let written = export::write(&folder, options.format, &leaf, &name, &about, is_test)?;
+    let has_test = written.n_test > 0;
     let shown = folder.display().to_string();
     Ok(Exported {
-        snippet: options.format.snippet(Place { folder: &shown, name: &name }),
+        snippet: options.format.snippet(Place { folder: &shown, name: &name, has_test }),
         leaf: leaf.name,
         n_rows: written.n_rows,
+        n_test: written.n_test,
         left_out: written.left_out,
         is_finished: reader.is_finished()?,
         folder,

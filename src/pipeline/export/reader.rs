@@ -123,12 +123,29 @@ impl RunReader {
         Ok(event["event"] == "finished")
     }
 
+    /// The share of the prompts that the recipe keeps for testing.
+    ///
+    /// # Errors
+    /// When the recipe that the run wrote down cannot be read.
+    pub(super) fn test_share(&self) -> Result<f64> {
+        let recipe: toml::Table = toml::from_str(&self.recipe()?).map_err(|e| {
+            let hint = "run the recipe again: it writes it down anew and keeps the rows";
+            Error::environment(format!("{}/recipe.toml: {e}", self.root.display()), hint)
+        })?;
+        Ok(recipe.get("test_share").and_then(toml::Value::as_float).unwrap_or(0.0))
+    }
+
+    /// The recipe as it was run.
+    fn recipe(&self) -> Result<String> {
+        let path = self.root.join("recipe.toml");
+        std::fs::read_to_string(&path).map_err(|e| Error::disk("read", &path, e))
+    }
+
     /// What the card of an export tells.
     ///
     /// # Errors
     /// When the disk refuses.
     pub(super) fn about(&self) -> Result<About> {
-        let recipe = self.root.join("recipe.toml");
         let model = |model: &ReadModel| CardModel {
             name: model.name.clone(),
             source: model.source.clone(),
@@ -138,8 +155,7 @@ impl RunReader {
         };
         Ok(About {
             name: self.name.clone(),
-            recipe: std::fs::read_to_string(&recipe)
-                .map_err(|e| Error::disk("read", &recipe, e))?,
+            recipe: self.recipe()?,
             models: self.models.iter().map(model).collect(),
             dropped: dropped::count(&self.root.join("dropped.jsonl"))?,
             ..About::default()

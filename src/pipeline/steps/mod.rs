@@ -4,20 +4,27 @@
 //! models in memory or other rows. What is wrong with a row is a [`Dropped`], never an error: it
 //! harms no other row.
 
+mod condition;
+mod dedup;
 mod dpo;
 mod expand;
 mod generate;
 mod group;
 mod keep;
 mod metadata;
+mod pairs;
+mod refusals;
 mod self_instruct;
+mod truncated;
 mod ultrafeedback;
+mod verdict;
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
 use super::judge::Counter;
+use super::noise::Draw;
 use crate::Result;
 use crate::data::row::Columns;
 use crate::engine::request::Sampling;
@@ -25,6 +32,7 @@ use crate::llm::{Answer, Options};
 use crate::recipe::spec::{Generation, Step};
 use crate::text::chat::Message;
 
+pub(crate) use dedup::{DedupStep, Seen};
 pub(crate) use group::{Branch, GroupStep};
 use ultrafeedback::JudgeStep;
 
@@ -90,8 +98,8 @@ pub(crate) trait Asking {
     /// Rows made of one row.
     fn n_units(&self) -> u64;
 
-    /// What the conversations of all rows start with, where that is worth keeping in memory.
-    fn shared(&self) -> Option<Vec<Message>>;
+    /// What conversations of all rows start with, where that is worth keeping in memory.
+    fn shared(&self) -> Vec<Vec<Message>>;
 
     /// The questions of one unit; never empty.
     fn ask(&self, row: &Columns, unit: u64, count: Counter<'_>) -> Result<Vec<Question>, Dropped>;
@@ -109,8 +117,9 @@ pub(crate) trait Asking {
 
 /// A step that needs no model: rows out of one row.
 pub(crate) trait Plain {
-    /// The rows that this row becomes. `row` is left as it was when it becomes none.
-    fn apply(&self, row: &mut Cow<'_, Columns>) -> Result<Vec<Columns>, Dropped>;
+    /// The rows that this row becomes. `row` is left as it was when it becomes none. Randomness
+    /// comes from `draw` alone.
+    fn apply(&self, row: &mut Cow<'_, Columns>, draw: Draw<'_>) -> Result<Vec<Columns>, Dropped>;
 }
 
 /// A step, ready to run.
@@ -125,6 +134,8 @@ pub(crate) enum Runner {
     Judge(Box<JudgeStep>),
     /// Branches meet.
     Group(GroupStep),
+    /// Each row is held against those before it, in the data's order.
+    Dedup(DedupStep),
 }
 
 impl Runner {
@@ -144,8 +155,14 @@ impl Runner {
                 Self::Asking(Box::new(generate::GenerateStep::build(spec)?))
             }
             Step::GroupColumns(spec) => Self::Group(GroupStep::build(spec)),
+            Step::FilterRows(spec) => Self::Plain(Box::new(condition::FilterStep::build(spec)?)),
+            Step::DropRefusals(spec) => Self::Plain(Box::new(refusals::RefusalStep::build(spec))),
+            Step::DropTruncated(spec) => {
+                Self::Plain(Box::new(truncated::TruncatedStep::build(spec)))
+            }
+            Step::MinHashDedup(spec) => Self::Dedup(DedupStep::build(spec)),
             Step::UltraFeedback(spec) => Self::Judge(Box::new(JudgeStep::build(spec)?)),
-            Step::FormatTextGenerationDPO(_) => Self::Plain(Box::new(dpo::DpoStep)),
+            Step::FormatTextGenerationDPO(spec) => Self::Plain(Box::new(dpo::DpoStep::build(spec))),
         })
     }
 
@@ -154,7 +171,7 @@ impl Runner {
         match self {
             Self::Asking(asking) => Some(&**asking),
             Self::Judge(judge) => Some(&**judge),
-            Self::Load | Self::Plain(_) | Self::Group(_) => None,
+            Self::Load | Self::Plain(_) | Self::Group(_) | Self::Dedup(_) => None,
         }
     }
 }
@@ -228,6 +245,14 @@ fn texts<'a>(row: &'a Columns, column: &str) -> Result<Vec<&'a str>, Dropped> {
         .collect()
 }
 
+/// A column of one text or of several; for a step that looks at answers, grouped or not.
+fn one_or_more<'a>(row: &'a Columns, column: &str) -> Result<Vec<&'a str>, Dropped> {
+    match row.get(column) {
+        Some(Value::Array(_)) => texts(row, column),
+        Some(_) | None => Ok(vec![text(row, column)?]),
+    }
+}
+
 fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -238,3 +263,14 @@ fn kind_of(value: &Value) -> &'static str {
         Value::Object(_) => "a table",
     }
 }
+
+/// What the tests of plain steps draw from.
+#[cfg(test)]
+const DRAW: Draw<'static> = Draw {
+    seed: 7,
+    row: crate::data::row::RowId([1; 16]),
+    step: "test",
+    model: "",
+    sample: 0,
+    order: 0,
+};

@@ -4,7 +4,9 @@
 //! not be read counts as one that may leave any column and may use any model.
 
 mod columns;
+mod filters;
 mod judge;
+mod pairs;
 mod params;
 mod shape;
 
@@ -42,6 +44,11 @@ fn check_top(draft: &Draft, found: &mut Findings) {
         let hint = "letters, digits, `-`, `_` and `.`, which does not come first";
         draft.marks.fault("name", found, message, Some(hint));
     }
+    if !(0.0..1.0).contains(&draft.test_share) {
+        let message = format!("`test_share` is {:?}", draft.test_share);
+        let hint = "a share of the prompts: from 0 (no test split), below 1";
+        draft.marks.fault("test_share", found, message, Some(hint));
+    }
     if i64::try_from(draft.seed).is_err() {
         let message = format!("the seed {} is larger than TOML can hold", draft.seed);
         draft.marks.fault("seed", found, message, Some("take one below 2^63"));
@@ -64,6 +71,7 @@ fn build(draft: Draft, order: &[usize]) -> Recipe {
         name: draft.name,
         seed: draft.seed,
         deterministic: draft.deterministic,
+        test_share: draft.test_share,
         models: draft.models.into_iter().filter_map(model).collect(),
         steps,
         parents,

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use stillroom_models::tiny::Shape;
 
-use super::table;
+use super::{filters, pairs, table};
 use crate::recipe::draft::{Draft, Drafted, Marks};
 use crate::recipe::nearest::did_you_mean;
 use crate::recipe::place::Findings;
@@ -106,8 +106,12 @@ pub(super) fn check_step(step: &Drafted<Step>, found: &mut Findings) {
         Step::KeepColumns(step) => check_names(&step.columns, "columns", marks, found),
         Step::TextGeneration(step) => check_text_generation(step, marks, found),
         Step::GroupColumns(step) => check_group(step, marks, found),
+        Step::FilterRows(step) => filters::check_condition(step, marks, found),
+        Step::DropRefusals(_) => (),
+        Step::DropTruncated(step) => filters::check_truncated(step, marks, found),
+        Step::MinHashDedup(step) => filters::check_dedup(step, marks, found),
         Step::UltraFeedback(step) => check_judge(step, marks, found),
-        Step::FormatTextGenerationDPO(_) => (),
+        Step::FormatTextGenerationDPO(step) => pairs::check(step, marks, found),
     }
     if let Some(generation) = value.generation() {
         check_generation(generation, marks, found);
@@ -185,6 +189,20 @@ fn check_judge(step: &UltraFeedback, marks: &Marks, found: &mut Findings) {
         let hint = "delete it: a judge's answer ends where its shape ends";
         marks.fault("generation.stop", found, "a judge takes no stop texts", Some(hint));
     }
+    let aspects = &step.aspect.0;
+    if aspects.is_empty() {
+        marks.fault("aspect", found, "`aspect` is empty", Some("name one aspect, or several"));
+    }
+    for (idx, aspect) in aspects.iter().enumerate() {
+        if aspects[..idx].contains(aspect) {
+            marks.fault("aspect", found, format!("`aspect` has `{}` twice", aspect.name()), None);
+        }
+    }
+    if step.rubric.is_some() && step.aspect.are_several() {
+        let message = format!("one `rubric` for {} aspects", aspects.len());
+        let hint = "a file replaces the rubric of one aspect: give each a step of its own";
+        marks.fault("rubric", found, message, Some(hint));
+    }
     if step.max_rationale_tokens == 0 && step.rationale != Rationale::None {
         let message = "`max_rationale_tokens` is 0, and a rationale is asked for";
         let hint = "at least 1, or set `rationale = \"none\"`";
@@ -193,7 +211,7 @@ fn check_judge(step: &UltraFeedback, marks: &Marks, found: &mut Findings) {
 }
 
 /// At least one name, none empty, none twice.
-fn check_names(names: &[String], key: &str, marks: &Marks, found: &mut Findings) {
+pub(super) fn check_names(names: &[String], key: &str, marks: &Marks, found: &mut Findings) {
     if names.is_empty() {
         marks.fault(key, found, format!("`{key}` is empty"), None);
     }
@@ -206,7 +224,7 @@ fn check_names(names: &[String], key: &str, marks: &Marks, found: &mut Findings)
     }
 }
 
-fn count(n: usize, key: &str, marks: &Marks, found: &mut Findings) {
+pub(super) fn count(n: usize, key: &str, marks: &Marks, found: &mut Findings) {
     if n == 0 || n > N_PER_ROW_MAX {
         let message = format!("`{key}` is {n}");
         let hint = format!("from 1 to {N_PER_ROW_MAX}");

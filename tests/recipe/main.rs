@@ -2,6 +2,8 @@
 //!
 //! Each fault is shown as `line:text: message | hint`, where `text` is what stands at its place.
 
+mod options;
+
 use std::path::Path;
 
 use stillroom::recipe::spec::*;
@@ -68,7 +70,7 @@ fn shown(faults: &Faults) -> Vec<String> {
 }
 
 /// Checks the faults of the good recipe after replacing one piece of it by another.
-fn check(from: &str, to: &str, expected: &[&str]) {
+pub(crate) fn check(from: &str, to: &str, expected: &[&str]) {
     assert!(GOOD.contains(from), "{from} is in the good recipe");
     check_text(&GOOD.replacen(from, to, 1), &[], expected);
 }
@@ -400,7 +402,7 @@ fn rust_and_toml_give_the_same_recipe() {
     let mut judge = UltraFeedback::new("judge");
     judge.generation.temperature = 0.5;
     let judge = step("judge", judge);
-    let dpo = step("dpo", FormatTextGenerationDpo {});
+    let dpo = step("dpo", FormatTextGenerationDpo::default());
     let built = Recipe::builder("pairs")
         .seed(7)
         .model("llama", ModelSpec::new("tiny:llama"))
