@@ -9,6 +9,7 @@ mod feed;
 mod graph;
 mod judge;
 mod keys;
+mod kinship;
 mod local;
 mod log;
 mod memory;

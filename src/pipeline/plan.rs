@@ -10,7 +10,7 @@ use super::judge::FormError;
 use super::opener::{Facts, Opener};
 use super::residency::{Need, Stage, stages};
 use super::steps::Runner;
-use super::{keys, sizes};
+use super::{keys, kinship, sizes};
 use crate::recipe::spec::{ModelSpec, Quantize, Recipe, Step};
 use crate::text::guides::AnswerTemplate;
 use crate::{Error, Result};
@@ -34,6 +34,8 @@ pub struct Plan {
     pub budget_bytes: u64,
     /// What is in memory when.
     pub stages: Vec<PlannedStage>,
+    /// What the user should know of models and steps together.
+    pub notes: Vec<String>,
     #[serde(skip)]
     pub(super) graph: Graph,
     #[serde(skip)]
@@ -114,6 +116,7 @@ impl Plan {
         };
         let keys = keys::step_keys(recipe, &key_of)?;
         let bytes: Vec<u64> = models.iter().map(PlannedModel::bytes).collect();
+        let notes = kinship::notes(recipe, &graph, &models);
         let residency = stages(&needs(recipe, &graph), &bytes, budget_bytes);
         let n_roots_of = count_roots(recipe, limit)?;
         let n_rows = sizes::n_rows(recipe, &graph, &n_roots_of);
@@ -137,6 +140,7 @@ impl Plan {
             n_roots: n_roots_of.iter().sum(),
             steps: steps.collect(),
             stages: stages.collect(),
+            notes,
             models,
             budget_bytes,
             graph,

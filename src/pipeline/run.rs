@@ -116,6 +116,9 @@ impl<'a> Run<'a> {
         let store = Store::open(folder, &plan.keys(), &written)?;
         let mut tally = Tally::new(recipe, watcher);
         tally.tell(&Event::Planned(&plan));
+        for note in &plan.notes {
+            tally.tell(&Event::Note { text: note });
+        }
         for model in &plan.models {
             for note in &model.facts.notes {
                 tally.tell(&Event::Note { text: &format!("{}: {note}", model.name) });
