@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::Result;
 use crate::data::disk;
-use crate::recipe::spec::{Recipe, Step};
+use crate::recipe::spec::{PromptLayout, Recipe, Step};
 
 /// Changes when a step's own code makes other rows from the same input.
 const CODE: u64 = 1;
@@ -50,6 +50,10 @@ fn step_part(step: &Step) -> Result<Value> {
         Step::UltraFeedback(judge) => {
             let mut part = whole();
             part["model"] = Value::Null;
+            if judge.layout == PromptLayout::default() {
+                // Older than the option: verdicts from before it are still good.
+                part.as_object_mut().expect("a step is a table").shift_remove("layout");
+            }
             if let Some(path) = &judge.rubric {
                 part["rubric"] = json!(disk::digest(path)?);
             }

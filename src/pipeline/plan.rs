@@ -232,7 +232,7 @@ fn check_judges(recipe: &Recipe, graph: &Graph, opener: &mut dyn Opener) -> Resu
                 Ok(usize::MAX / 2)
             })
         };
-        let form = judge.form(n_texts, &count);
+        let form = judge.check(n_texts, &count);
         if let Some(error) = failed.into_inner() {
             return Err(error);
         }

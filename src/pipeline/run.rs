@@ -235,10 +235,14 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What the prompts of each asking step begin with, and the index of its model.
+/// What prompts of the asking steps begin with, and the index of the model that is asked.
 fn shared(recipe: &Recipe, runners: &[Runner]) -> Vec<(usize, Vec<Message>)> {
     let asking = runners.iter().filter_map(Runner::asking);
-    asking.filter_map(|step| Some((index_of(recipe, step.model()), step.shared()?))).collect()
+    let shared = asking.flat_map(|step| {
+        let model = index_of(recipe, step.model());
+        step.shared().into_iter().map(move |messages| (model, messages))
+    });
+    shared.collect()
 }
 
 /// What the data set's card tells.

@@ -2,7 +2,7 @@
 //!
 //! The checks walk these along the flow before anything runs; the steps themselves must keep them.
 
-use super::spec::{Aspect, ColumnNames, Orders, Step};
+use super::spec::{Aspect, ColumnNames, Orders, Step, UltraFeedback};
 
 /// Column that names the model of the last task.
 pub const MODEL_NAME: &str = "model_name";
@@ -101,16 +101,7 @@ impl Step {
                 set.add(step.lists());
             }
             Self::UltraFeedback(step) => {
-                if matches!(step.aspect, Aspect::Helpfulness | Aspect::Truthfulness) {
-                    set.add(["types", "rationales", "ratings", "rationales-for-ratings"]);
-                } else {
-                    set.add(["ratings", "rationales"]);
-                }
-                set.add(["ratings_expected", "ratings_sampled", "ratings_entropy"]);
-                set.add(["ratings_probabilities"]);
-                if step.orders != Orders::One {
-                    set.add(["ratings_orders", "ratings_per_order", "ratings_flip"]);
-                }
+                set.add(verdict(step));
                 set.add([MODEL_NAME, METADATA]);
             }
             Self::FormatTextGenerationDPO(_) => {
@@ -123,6 +114,25 @@ impl Step {
         }
         set
     }
+}
+
+/// Columns of a judge's verdict: distilabel's for the aspect, then ours. Several aspects leave
+/// their means there, and the columns of each in `aspects`.
+fn verdict(step: &UltraFeedback) -> Vec<&'static str> {
+    let mut names = vec!["ratings", "rationales"];
+    match step.aspect.0.as_slice() {
+        [Aspect::Helpfulness | Aspect::Truthfulness] => {
+            names.extend(["types", "rationales-for-ratings"]);
+            names.extend(["ratings_entropy", "ratings_probabilities"]);
+        }
+        [_] => names.extend(["ratings_entropy", "ratings_probabilities"]),
+        _ => names.push("aspects"),
+    }
+    names.extend(["ratings_expected", "ratings_sampled"]);
+    if step.orders != Orders::One {
+        names.extend(["ratings_orders", "ratings_per_order", "ratings_flip"]);
+    }
+    names
 }
 
 fn union(parents: &[&ColumnSet]) -> ColumnSet {

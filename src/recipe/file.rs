@@ -221,6 +221,7 @@ fn read_judge(fields: &mut Fields<'_>, context: &Context<'_>) -> UltraFeedback {
         max_rationale_tokens: fields.or("max_rationale_tokens", defaults.max_rationale_tokens),
         score: fields.or("score", defaults.score),
         orders: fields.or("orders", defaults.orders),
+        layout: fields.or("layout", defaults.layout),
         rubric: fields
             .optional::<String>("rubric")
             .map(|text| read_path(fields, "rubric", &text, context)),

@@ -3,6 +3,8 @@
 //! Step types, parameter names and columns are distilabel's; what is ours says so. The same
 //! structs are filled from TOML and from Rust. Nothing here runs anything.
 
+mod judge;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -10,6 +12,7 @@ use serde::Serialize;
 
 use crate::data::row::Columns;
 pub use crate::text::guides::Grammar;
+pub use judge::{Aspect, Aspects, Orders, PromptLayout, Rationale, Score, UltraFeedback};
 
 /// Models and steps by name, in the order of the file.
 pub type Named<T> = Vec<(String, T)>;
@@ -170,91 +173,6 @@ pub struct GroupColumns {
     pub output_columns: Option<Vec<String>>,
     /// Ours: fewest answers that make a group; all of them when absent.
     pub min_generations: Option<usize>,
-}
-
-/// Parameters of [`Step::UltraFeedback`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct UltraFeedback {
-    /// Name of the judge.
-    pub model: String,
-    /// What is rated.
-    pub aspect: Aspect,
-    /// Ours: where each rating's reason stands.
-    pub rationale: Rationale,
-    /// Ours: most tokens of one rationale; the answer's worst case must fit `max_new_tokens`.
-    pub max_rationale_tokens: usize,
-    /// Ours: which rating becomes `ratings`.
-    pub score: Score,
-    /// Ours: orders of presentation whose probabilities are averaged.
-    pub orders: Orders,
-    /// Ours: a file whose text replaces the rubric of the aspect.
-    pub rubric: Option<PathBuf>,
-    /// How tokens are drawn.
-    pub generation: Generation,
-}
-
-/// What an UltraFeedback judge rates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Aspect {
-    /// Everything in one rating.
-    #[default]
-    OverallRating,
-    /// Usefulness, with the kinds of help given.
-    Helpfulness,
-    /// Knowing what one does not know.
-    Honesty,
-    /// Doing what was asked.
-    InstructionFollowing,
-    /// Being right, with the kinds of error made.
-    Truthfulness,
-}
-
-/// Where a rating's reason stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rationale {
-    /// The rating is read first, so that the reason cannot narrow its distribution.
-    #[default]
-    After,
-    /// The judge thinks, then rates.
-    Before,
-    /// Ratings only.
-    None,
-}
-
-/// Which rating counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Score {
-    /// The mean over the allowed digits.
-    #[default]
-    Expected,
-    /// The digit taken.
-    Sampled,
-}
-
-/// How many orders of presentation are judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(into = "toml::Value")]
-pub enum Orders {
-    /// As the flow gives them.
-    #[default]
-    One,
-    /// Forwards and backwards.
-    Two,
-    /// Every rotation.
-    All,
-}
-
-impl From<Orders> for toml::Value {
-    fn from(orders: Orders) -> Self {
-        match orders {
-            Orders::One => Self::Integer(1),
-            Orders::Two => Self::Integer(2),
-            Orders::All => Self::String("all".to_owned()),
-        }
-    }
 }
 
 /// Parameters of [`Step::FormatTextGenerationDPO`]; it has none.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::spec::{
-    Aspect, ColumnNames, ExpandColumns, FormatTextGenerationDpo, Generation, GroupColumns,
-    KeepColumns, LoadDataFromDicts, LoadDataFromFileSystem, ModelSpec, Orders, Quantize, Rationale,
-    Score, SelfInstruct, Step, TextGeneration, UltraFeedback,
+    ColumnNames, ExpandColumns, FormatTextGenerationDpo, Generation, GroupColumns, KeepColumns,
+    LoadDataFromDicts, LoadDataFromFileSystem, ModelSpec, Quantize, SelfInstruct, Step,
+    TextGeneration, UltraFeedback,
 };
 use crate::data::row::Columns;
 
@@ -168,26 +168,6 @@ impl GroupColumns {
         match &self.output_columns {
             Some(names) => names.clone(),
             None => self.columns.iter().map(|column| format!("grouped_{column}")).collect(),
-        }
-    }
-}
-
-impl UltraFeedback {
-    /// Everything in one rating, with a reason after it.
-    pub fn new(model: impl Into<String>) -> Self {
-        Self {
-            model: model.into(),
-            aspect: Aspect::default(),
-            rationale: Rationale::default(),
-            max_rationale_tokens: 64,
-            score: Score::default(),
-            orders: Orders::default(),
-            rubric: None,
-            generation: Generation {
-                max_new_tokens: 1024,
-                temperature: 0.0,
-                ..Generation::default()
-            },
         }
     }
 }

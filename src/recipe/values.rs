@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::nearest::did_you_mean;
-use super::spec::{Aspect, ColumnNames, Grammar, Orders, Quantize, Rationale, Score};
+use super::spec::{
+    Aspect, Aspects, ColumnNames, Grammar, Orders, PromptLayout, Quantize, Rationale, Score,
+};
 use super::tree::{Node, Value};
 use crate::data::row::Columns;
 
@@ -241,6 +243,11 @@ impl Word for Aspect {
     ];
 }
 
+impl Word for PromptLayout {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("rubric-first", Self::RubricFirst), ("content-first", Self::ContentFirst)];
+}
+
 impl Word for Rationale {
     const WORDS: &'static [(&'static str, Self)] =
         &[("after", Self::After), ("before", Self::Before), ("none", Self::None)];
@@ -265,6 +272,24 @@ impl<T: Word> FromNode for T {
                 let hint = did_you_mean(found, T::WORDS.iter().map(|(word, _)| *word));
                 Err(Mismatch { node, hint })
             }
+        }
+    }
+}
+
+impl FromNode for Aspects {
+    fn wanted() -> String {
+        format!("{}, or a list of such", Aspect::wanted())
+    }
+
+    fn from_node(node: &Node) -> Result<Self, Mismatch<'_>> {
+        match node.value {
+            Value::Array(_) => Vec::from_node(node).map(Self),
+            Value::String(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::Boolean(_)
+            | Value::Datetime(_)
+            | Value::Table(_) => Aspect::from_node(node).map(Self::from),
         }
     }
 }

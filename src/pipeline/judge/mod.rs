@@ -13,7 +13,7 @@ mod reader;
 pub(crate) use form::{Counter, Form, FormError, Shape};
 pub(crate) use orders::orders;
 pub(crate) use prompt::Prompt;
-pub(crate) use reader::{Reading, Taking, TextReading, read};
+pub(crate) use reader::{Reading, Taking, TextReading, flips, read};
 
 use crate::recipe::spec::Aspect;
 

@@ -52,7 +52,7 @@ pub(crate) struct Taking {
 pub(crate) fn read(
     form: &Form,
     orders: &[Vec<usize>],
-    answers: &[Answer],
+    answers: &[&Answer],
     taking: Taking,
 ) -> Result<Reading, CutShort> {
     assert_eq!(orders.len(), answers.len(), "one answer for each order");
@@ -92,22 +92,20 @@ pub(crate) fn read(
     Ok(Reading { texts, expected_per_order })
 }
 
-impl Reading {
-    /// Whether another answer comes out best when the order changes.
-    pub(crate) fn flips(&self) -> bool {
-        let best = |ratings: &Vec<Option<f64>>| {
-            let mut best = 0;
-            for (text, rating) in ratings.iter().enumerate() {
-                if *rating > ratings[best] {
-                    best = text;
-                }
+/// Whether another text comes out best when the order changes; `[orders, texts]` ratings.
+pub(crate) fn flips(per_order: &[Vec<Option<f64>>]) -> bool {
+    let best = |ratings: &Vec<Option<f64>>| {
+        let mut best = 0;
+        for (text, rating) in ratings.iter().enumerate() {
+            if *rating > ratings[best] {
+                best = text;
             }
-            best
-        };
-        let mut best_ones = self.expected_per_order.iter().map(best);
-        let first = best_ones.next();
-        best_ones.any(|other| Some(other) != first)
-    }
+        }
+        best
+    };
+    let mut best_ones = per_order.iter().map(best);
+    let first = best_ones.next();
+    best_ones.any(|other| Some(other) != first)
 }
 
 /// What is known of one text while its orders are read.

@@ -81,8 +81,8 @@ impl Asking for GenerateStep {
         if self.grouped { 1 } else { self.n_generations }
     }
 
-    fn shared(&self) -> Option<Vec<Message>> {
-        None
+    fn shared(&self) -> Vec<Vec<Message>> {
+        Vec::new()
     }
 
     fn ask(&self, row: &Columns, unit: u64, _count: Counter<'_>) -> Result<Vec<Question>, Dropped> {

@@ -12,6 +12,7 @@ mod keep;
 mod metadata;
 mod self_instruct;
 mod ultrafeedback;
+mod verdict;
 
 use std::borrow::Cow;
 
@@ -90,8 +91,8 @@ pub(crate) trait Asking {
     /// Rows made of one row.
     fn n_units(&self) -> u64;
 
-    /// What the conversations of all rows start with, where that is worth keeping in memory.
-    fn shared(&self) -> Option<Vec<Message>>;
+    /// What conversations of all rows start with, where that is worth keeping in memory.
+    fn shared(&self) -> Vec<Vec<Message>>;
 
     /// The questions of one unit; never empty.
     fn ask(&self, row: &Columns, unit: u64, count: Counter<'_>) -> Result<Vec<Question>, Dropped>;

@@ -75,8 +75,8 @@ impl Asking for SelfInstructStep {
         1
     }
 
-    fn shared(&self) -> Option<Vec<Message>> {
-        Some(vec![Message { role: Role::User, content: self.preamble() }])
+    fn shared(&self) -> Vec<Vec<Message>> {
+        vec![vec![Message { role: Role::User, content: self.preamble() }]]
     }
 
     fn ask(

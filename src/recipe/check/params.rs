@@ -185,6 +185,20 @@ fn check_judge(step: &UltraFeedback, marks: &Marks, found: &mut Findings) {
         let hint = "delete it: a judge's answer ends where its shape ends";
         marks.fault("generation.stop", found, "a judge takes no stop texts", Some(hint));
     }
+    let aspects = &step.aspect.0;
+    if aspects.is_empty() {
+        marks.fault("aspect", found, "`aspect` is empty", Some("name one aspect, or several"));
+    }
+    for (idx, aspect) in aspects.iter().enumerate() {
+        if aspects[..idx].contains(aspect) {
+            marks.fault("aspect", found, format!("`aspect` has `{}` twice", aspect.name()), None);
+        }
+    }
+    if step.rubric.is_some() && step.aspect.are_several() {
+        let message = format!("one `rubric` for {} aspects", aspects.len());
+        let hint = "a file replaces the rubric of one aspect: give each a step of its own";
+        marks.fault("rubric", found, message, Some(hint));
+    }
     if step.max_rationale_tokens == 0 && step.rationale != Rationale::None {
         let message = "`max_rationale_tokens` is 0, and a rationale is asked for";
         let hint = "at least 1, or set `rationale = \"none\"`";
