@@ -400,7 +400,7 @@ fn rust_and_toml_give_the_same_recipe() {
     let mut judge = UltraFeedback::new("judge");
     judge.generation.temperature = 0.5;
     let judge = step("judge", judge);
-    let dpo = step("dpo", FormatTextGenerationDpo {});
+    let dpo = step("dpo", FormatTextGenerationDpo::default());
     let built = Recipe::builder("pairs")
         .seed(7)
         .model("llama", ModelSpec::new("tiny:llama"))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::Result;
 use crate::data::disk;
-use crate::recipe::spec::{PromptLayout, Recipe, Step};
+use crate::recipe::spec::{PairPolicy, PromptLayout, Recipe, Step};
 
 /// Changes when a step's own code makes other rows from the same input.
 const CODE: u64 = 1;
@@ -27,7 +27,7 @@ pub(crate) fn step_keys(
             recipe.parents[step].iter().map(|parent| &keys[*parent]).collect();
         let part = json!({
             "code": CODE,
-            "step": step_part(kind)?,
+            "step": step_part(kind, recipe.seed)?,
             "model": kind.model().map(|name| json!({
                 "key": model_key(name),
                 "seed": recipe.seed,
@@ -42,7 +42,7 @@ pub(crate) fn step_keys(
 }
 
 /// What of a step's parameters changes its rows, beside their content.
-fn step_part(step: &Step) -> Result<Value> {
+fn step_part(step: &Step, seed: u64) -> Result<Value> {
     let whole = || serde_json::to_value(step).expect("a step is plain data");
     Ok(match step {
         // Roots are named by their content: where they come from changes nothing.
@@ -64,6 +64,9 @@ fn step_part(step: &Step) -> Result<Value> {
             // The model counts by its content, not by its name in this recipe.
             part["model"] = Value::Null;
             part
+        }
+        Step::FormatTextGenerationDPO(pairs) if pairs.policy == PairPolicy::BestRandomLower => {
+            json!([whole(), seed])
         }
         Step::ExpandColumns(_)
         | Step::KeepColumns(_)

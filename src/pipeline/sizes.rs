@@ -1,7 +1,7 @@
 //! How many rows each step makes if nothing is dropped, as far as the recipe alone tells.
 
 use super::graph::Graph;
-use crate::recipe::spec::{ColumnNames, Recipe, Step};
+use crate::recipe::spec::{ColumnNames, PairPolicy, Recipe, Step};
 
 /// Rows of each step; `n_roots` holds those of the loaders.
 pub(crate) fn n_rows(recipe: &Recipe, graph: &Graph, n_roots: &[u64]) -> Vec<Option<u64>> {
@@ -58,13 +58,18 @@ fn factor(recipe: &Recipe, graph: &Graph, step: usize) -> Option<u64> {
                 | Step::FormatTextGenerationDPO(_) => None,
             })
         }
+        Step::FormatTextGenerationDPO(spec) if spec.policy == PairPolicy::AllOrdered => {
+            let n_texts = n_texts(recipe, graph, step)? as u64;
+            let n_pairs = n_texts * n_texts.saturating_sub(1) / 2;
+            Some(spec.max_pairs_per_prompt.map_or(n_pairs, |n_max| n_pairs.min(n_max as u64)))
+        }
+        Step::FormatTextGenerationDPO(_) => Some(1),
         Step::LoadDataFromDicts(_)
         | Step::LoadDataFromFileSystem(_)
         | Step::SelfInstruct(_)
         | Step::KeepColumns(_)
         | Step::TextGeneration(_)
         | Step::GroupColumns(_)
-        | Step::UltraFeedback(_)
-        | Step::FormatTextGenerationDPO(_) => Some(1),
+        | Step::UltraFeedback(_) => Some(1),
     }
 }

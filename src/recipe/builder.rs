@@ -15,7 +15,10 @@
 //!     ..GroupColumns::new(["generation", "model_name"])
 //! });
 //! let judge = step("judge", UltraFeedback::new("llama"));
-//! let dpo = step("dpo", FormatTextGenerationDpo {});
+//! let dpo = step("dpo", FormatTextGenerationDpo {
+//!     policy: PairPolicy::BestRandomLower,
+//!     ..Default::default()
+//! });
 //! let keep = step("keep", KeepColumns::new(["instruction", "ratings"]));
 //!
 //! let recipe = Recipe::builder("math-preference")

@@ -160,7 +160,7 @@ fn read_step(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Step> {
         "TextGeneration" => read_text_generation(fields).into(),
         "GroupColumns" | "CombineColumns" => read_group(fields).into(),
         "UltraFeedback" => read_judge(fields, context).into(),
-        "FormatTextGenerationDPO" => FormatTextGenerationDpo {}.into(),
+        "FormatTextGenerationDPO" => read_pairs(fields).into(),
         _ => {
             let message = format!("`{kind}` is no step type");
             let hint = did_you_mean(&kind, Step::TYPES);
@@ -210,6 +210,17 @@ fn read_group(fields: &mut Fields<'_>) -> GroupColumns {
         columns: fields.required("columns"),
         output_columns: fields.optional("output_columns"),
         min_generations: fields.optional("min_generations"),
+    }
+}
+
+fn read_pairs(fields: &mut Fields<'_>) -> FormatTextGenerationDpo {
+    let defaults = FormatTextGenerationDpo::default();
+    FormatTextGenerationDpo {
+        policy: fields.or("policy", defaults.policy),
+        min_margin: fields.or("min_margin", defaults.min_margin),
+        ties: fields.or("ties", defaults.ties),
+        max_length_ratio: fields.optional("max_length_ratio"),
+        max_pairs_per_prompt: fields.optional("max_pairs_per_prompt"),
     }
 }
 

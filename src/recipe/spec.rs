@@ -4,6 +4,7 @@
 //! structs are filled from TOML and from Rust. Nothing here runs anything.
 
 mod judge;
+mod pairs;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use crate::data::row::Columns;
 pub use crate::text::guides::Grammar;
 pub use judge::{Aspect, Aspects, Orders, PromptLayout, Rationale, Score, UltraFeedback};
+pub use pairs::{FormatTextGenerationDpo, PairPolicy, Ties};
 
 /// Models and steps by name, in the order of the file.
 pub type Named<T> = Vec<(String, T)>;
@@ -174,10 +176,6 @@ pub struct GroupColumns {
     /// Ours: fewest answers that make a group; all of them when absent.
     pub min_generations: Option<usize>,
 }
-
-/// Parameters of [`Step::FormatTextGenerationDPO`]; it has none.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-pub struct FormatTextGenerationDpo {}
 
 /// How tokens are drawn: distilabel's `generation_kwargs`, plus what our engine adds.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::nearest::did_you_mean;
 use super::spec::{
-    Aspect, Aspects, ColumnNames, Grammar, Orders, PromptLayout, Quantize, Rationale, Score,
+    Aspect, Aspects, ColumnNames, Grammar, Orders, PairPolicy, PromptLayout, Quantize, Rationale,
+    Score, Ties,
 };
 use super::tree::{Node, Value};
 use crate::data::row::Columns;
@@ -246,6 +247,20 @@ impl Word for Aspect {
 impl Word for PromptLayout {
     const WORDS: &'static [(&'static str, Self)] =
         &[("rubric-first", Self::RubricFirst), ("content-first", Self::ContentFirst)];
+}
+
+impl Word for PairPolicy {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("best-worst", Self::BestWorst),
+        ("best-random-lower", Self::BestRandomLower),
+        ("best-mu2sigma", Self::BestMu2Sigma),
+        ("all-ordered", Self::AllOrdered),
+    ];
+}
+
+impl Word for Ties {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("drop", Self::Drop), ("shorter", Self::Shorter)];
 }
 
 impl Word for Rationale {

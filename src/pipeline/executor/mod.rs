@@ -21,6 +21,7 @@ use scopes::{GroupScope, Live, RootScope, ScopeId, ScopeKind, Scopes};
 use super::doors::Doors;
 use super::feed::{Fed, Feed};
 use super::graph::Graph;
+use super::noise::Draw;
 use super::steps::{Asking, Branch, Dropped, Runner};
 use super::store::Store;
 use super::tally::Tally;
@@ -189,7 +190,15 @@ impl<'b, 't, 'd> Executor<'b, 't, 'd> {
             Runner::Plain(plain) => {
                 let own = Live::take_columns(&mut live);
                 let mut columns = own.map_or(Cow::Borrowed(&live.row.columns), Cow::Owned);
-                match plain.apply(&mut columns) {
+                let draw = Draw {
+                    seed: setting.recipe.seed,
+                    row: live.row.id,
+                    step: setting.name(step),
+                    model: "",
+                    sample: 0,
+                    order: 0,
+                };
+                match plain.apply(&mut columns, draw) {
                     Ok(rows) => {
                         let siblings = rows.len() as u64;
                         for (ordinal, columns) in (0..).zip(rows) {

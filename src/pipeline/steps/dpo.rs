@@ -1,37 +1,44 @@
 //! FormatTextGenerationDPO: chosen and rejected out of rated answers.
 //!
-//! Best against worst, the first of each where several tie. What cannot teach a preference makes
-//! no pair: equal ratings, equal texts, an answer without a rating. distilabel's columns, and the
-//! margin as ours.
+//! Which answers make pairs, [`pairs`](super::pairs) decides; best against worst if nobody asks
+//! otherwise. What cannot teach a preference makes no pair, and a row without a pair is dropped.
+//! distilabel's columns, and the margin as ours.
 
 use std::borrow::Cow;
 
 use serde_json::{Number, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::pairs::{self, Rated};
 use super::{Dropped, Plain, list, take, text, texts};
 use crate::data::row::Columns;
+use crate::pipeline::noise::Draw;
+use crate::recipe::spec::FormatTextGenerationDpo;
 
-pub(super) struct DpoStep;
+pub(super) struct DpoStep {
+    spec: FormatTextGenerationDpo,
+}
+
+impl DpoStep {
+    pub(super) fn build(spec: &FormatTextGenerationDpo) -> Self {
+        Self { spec: spec.clone() }
+    }
+}
 
 impl Plain for DpoStep {
-    fn apply(&self, row: &mut Cow<'_, Columns>) -> Result<Vec<Columns>, Dropped> {
+    fn apply(&self, row: &mut Cow<'_, Columns>, draw: Draw<'_>) -> Result<Vec<Columns>, Dropped> {
         let instruction = text(row, "instruction")?;
         let generations = texts(row, "generations")?;
         let ratings = ratings(row, generations.len())?;
         let models = models(row, generations.len());
-        let (best, worst) = best_and_worst(&ratings)?;
+        let rated = generations.iter().zip(&ratings);
+        let rated = rated.map(|(text, rating)| Rated::new(text, rating.value)).collect::<Vec<_>>();
+        // Scaled to the number of candidates, 64 bits favour none noticeably.
+        let uniform = |n: usize| ((u128::from(draw.key()) * n as u128) >> 64) as usize;
+        let pairs = pairs::pick(&self.spec, &rated, &uniform)?;
         if instruction.trim().is_empty() {
             return Err(Dropped::new("empty instruction", ""));
         }
-        if [best, worst].iter().any(|side| generations[*side].trim().is_empty()) {
-            return Err(Dropped::new("empty answer", "chosen or rejected would be empty"));
-        }
-        if generations[best] == generations[worst] {
-            return Err(Dropped::new("equal texts", "chosen and rejected would be the same"));
-        }
-        // Ratings carry six decimals, and so does what lies between them.
-        let margin = ((ratings[best].value - ratings[worst].value) * 1e6).round() / 1e6;
         let turns = |answer: &str| {
             let mut turns = Vec::with_capacity(3);
             if let Some(system) = row.get("system_prompt").and_then(Value::as_str)
@@ -43,23 +50,30 @@ impl Plain for DpoStep {
             turns.push(json!({"role": "assistant", "content": answer}));
             Value::Array(turns)
         };
-        let mut new = vec![
-            ("prompt", Value::String(instruction.to_owned())),
-            ("prompt_id", Value::String(sha256_hex(instruction))),
-        ];
-        let names = [
-            ("chosen", "chosen_model", "chosen_rating", best),
-            ("rejected", "rejected_model", "rejected_rating", worst),
-        ];
-        for (side, model, rating, index) in names {
-            new.push((side, turns(generations[index])));
-            new.extend(models.map(|models| (model, models[index].clone())));
-            new.push((rating, Value::Number(ratings[index].written.clone())));
+        let prompt_id = sha256_hex(instruction);
+        let mut made = Vec::with_capacity(pairs.len());
+        for (chosen, rejected) in pairs {
+            let mut new = vec![
+                ("prompt", Value::String(instruction.to_owned())),
+                ("prompt_id", Value::String(prompt_id.clone())),
+            ];
+            let names = [
+                ("chosen", "chosen_model", "chosen_rating", chosen),
+                ("rejected", "rejected_model", "rejected_rating", rejected),
+            ];
+            for (side, model, rating, index) in names {
+                new.push((side, turns(generations[index])));
+                new.extend(models.map(|models| (model, models[index].clone())));
+                new.push((rating, Value::Number(ratings[index].written.clone())));
+            }
+            new.push(("margin", json!(pairs::margin(&rated[chosen], &rated[rejected]))));
+            made.push(new);
         }
-        new.push(("margin", json!(margin)));
-        let mut columns = take(row);
-        columns.extend(new.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        Ok(vec![columns])
+        let mut rows = vec![take(row); made.len()];
+        for (row, new) in rows.iter_mut().zip(made) {
+            row.extend(new.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        }
+        Ok(rows)
     }
 }
 
@@ -99,26 +113,6 @@ fn ratings(row: &Columns, n_generations: usize) -> Result<Vec<Rating>, Dropped> 
     Ok(ratings)
 }
 
-fn best_and_worst(ratings: &[Rating]) -> Result<(usize, usize), Dropped> {
-    if ratings.len() < 2 {
-        return Err(Dropped::new("fewer than two answers", ""));
-    }
-    let (mut best, mut worst) = (0, 0);
-    for (i, rating) in ratings.iter().enumerate() {
-        if rating.value > ratings[best].value {
-            best = i;
-        }
-        if rating.value < ratings[worst].value {
-            worst = i;
-        }
-    }
-    if best == worst {
-        let rating = &ratings[best].written;
-        return Err(Dropped::new("equal ratings", format!("all are {rating}")));
-    }
-    Ok((best, worst))
-}
-
 /// Names of the models behind the answers, under distilabel's column or the walk-throughs'.
 fn models(row: &Columns, n_generations: usize) -> Option<&[Value]> {
     ["generation_models", "model_names"]
@@ -136,13 +130,19 @@ fn sha256_hex(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::steps::DRAW;
+    use crate::recipe::spec::PairPolicy;
+
+    fn apply(spec: &FormatTextGenerationDpo, row: &Value) -> Result<Vec<Columns>, Dropped> {
+        DpoStep::build(spec).apply(&mut Cow::Borrowed(row.as_object().unwrap()), DRAW)
+    }
 
     fn pair(generations: Value, ratings: Value) -> Result<Value, Dropped> {
         let row = json!({
             "instruction": "1 + 1?", "generations": generations, "ratings": ratings,
             "model_names": ["a", "b"],
         });
-        let mut rows = DpoStep.apply(&mut Cow::Borrowed(row.as_object().unwrap()))?;
+        let mut rows = apply(&FormatTextGenerationDpo::default(), &row)?;
         Ok(Value::Object(rows.remove(0)))
     }
 
@@ -178,9 +178,30 @@ mod tests {
             "instruction": "i", "generations": ["x", "y"], "ratings": [1, 2],
             "system_prompt": "be kind", "generation_models": ["p", "q"],
         });
-        let rows = DpoStep.apply(&mut Cow::Borrowed(row.as_object().unwrap())).unwrap();
+        let rows = apply(&FormatTextGenerationDpo::default(), &row).unwrap();
         let system = json!({"role": "system", "content": "be kind"});
         assert_eq!((&rows[0]["chosen"][0], &rows[0]["rejected"][0]), (&system, &system));
         assert_eq!(rows[0]["chosen_model"], "q");
+    }
+
+    #[test]
+    fn several_pairs_of_a_row_are_rows_that_differ_in_their_sides_only() {
+        let row = json!({
+            "instruction": "i", "generations": ["x", "y", "z"], "ratings": [3, 1, 2],
+            "model_names": ["a", "b", "c"],
+        });
+        let policy = PairPolicy::AllOrdered;
+        let spec = FormatTextGenerationDpo { policy, ..FormatTextGenerationDpo::default() };
+        let rows = apply(&spec, &row).unwrap();
+        let sides = |row: &Columns| {
+            let side = |name: &str| row[name][1]["content"].as_str().unwrap().to_owned();
+            (side("chosen"), side("rejected"), row["margin"].as_f64().unwrap())
+        };
+        let of = |chosen: &str, rejected: &str, margin| (chosen.into(), rejected.into(), margin);
+        let want: [(String, String, f64); 3] =
+            [of("x", "y", 2.0), of("x", "z", 1.0), of("z", "y", 1.0)];
+        assert_eq!(rows.iter().map(sides).collect::<Vec<_>>(), want);
+        assert_eq!(rows[2]["chosen_model"], "c");
+        assert!(rows.iter().all(|row| row["prompt_id"] == rows[0]["prompt_id"]));
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{Dropped, Plain, list};
 use crate::data::row::Columns;
+use crate::pipeline::noise::Draw;
 use crate::recipe::spec::{ColumnNames, ExpandColumns};
 
 pub(super) struct ExpandStep {
@@ -31,7 +32,7 @@ impl ExpandStep {
 }
 
 impl Plain for ExpandStep {
-    fn apply(&self, row: &mut Cow<'_, Columns>) -> Result<Vec<Columns>, Dropped> {
+    fn apply(&self, row: &mut Cow<'_, Columns>, _: Draw<'_>) -> Result<Vec<Columns>, Dropped> {
         let mut lists: Vec<(&str, &[Value])> = Vec::new();
         for (old, new) in &self.columns {
             lists.push((new, list(row, old)?));
@@ -61,11 +62,12 @@ impl Plain for ExpandStep {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::steps::DRAW;
     use serde_json::json;
 
     fn expand(columns: ColumnNames, row: Value) -> Result<Vec<Value>, Dropped> {
         let step = ExpandStep::build(&ExpandColumns { columns });
-        let rows = step.apply(&mut Cow::Borrowed(row.as_object().unwrap()))?;
+        let rows = step.apply(&mut Cow::Borrowed(row.as_object().unwrap()), DRAW)?;
         Ok(rows.into_iter().map(Value::Object).collect())
     }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{Dropped, Plain};
 use crate::data::row::Columns;
+use crate::pipeline::noise::Draw;
 use crate::recipe::spec::KeepColumns;
 
 pub(super) struct KeepStep {
@@ -17,7 +18,7 @@ impl KeepStep {
 }
 
 impl Plain for KeepStep {
-    fn apply(&self, row: &mut Cow<'_, Columns>) -> Result<Vec<Columns>, Dropped> {
+    fn apply(&self, row: &mut Cow<'_, Columns>, _: Draw<'_>) -> Result<Vec<Columns>, Dropped> {
         let mut kept = Columns::new();
         for column in &self.columns {
             let value =
@@ -31,6 +32,7 @@ impl Plain for KeepStep {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::steps::DRAW;
     use serde_json::json;
 
     #[test]
@@ -38,10 +40,10 @@ mod tests {
         let columns = vec!["c".to_owned(), "a".to_owned()];
         let step = KeepStep::build(&KeepColumns { columns });
         let row = json!({"a": 1, "b": 2, "c": 3});
-        let kept = step.apply(&mut Cow::Borrowed(row.as_object().unwrap())).unwrap();
+        let kept = step.apply(&mut Cow::Borrowed(row.as_object().unwrap()), DRAW).unwrap();
         assert_eq!(serde_json::to_string(&kept[0]).unwrap(), r#"{"c":3,"a":1}"#);
         assert_eq!(
-            step.apply(&mut Cow::Owned(Columns::new())).unwrap_err().reason,
+            step.apply(&mut Cow::Owned(Columns::new()), DRAW).unwrap_err().reason,
             "no column `c`"
         );
     }

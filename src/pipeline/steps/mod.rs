@@ -10,6 +10,7 @@ mod generate;
 mod group;
 mod keep;
 mod metadata;
+mod pairs;
 mod self_instruct;
 mod ultrafeedback;
 mod verdict;
@@ -19,6 +20,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::judge::Counter;
+use super::noise::Draw;
 use crate::Result;
 use crate::data::row::Columns;
 use crate::engine::request::Sampling;
@@ -110,8 +112,9 @@ pub(crate) trait Asking {
 
 /// A step that needs no model: rows out of one row.
 pub(crate) trait Plain {
-    /// The rows that this row becomes. `row` is left as it was when it becomes none.
-    fn apply(&self, row: &mut Cow<'_, Columns>) -> Result<Vec<Columns>, Dropped>;
+    /// The rows that this row becomes. `row` is left as it was when it becomes none. Randomness
+    /// comes from `draw` alone.
+    fn apply(&self, row: &mut Cow<'_, Columns>, draw: Draw<'_>) -> Result<Vec<Columns>, Dropped>;
 }
 
 /// A step, ready to run.
@@ -146,7 +149,7 @@ impl Runner {
             }
             Step::GroupColumns(spec) => Self::Group(GroupStep::build(spec)),
             Step::UltraFeedback(spec) => Self::Judge(Box::new(JudgeStep::build(spec)?)),
-            Step::FormatTextGenerationDPO(_) => Self::Plain(Box::new(dpo::DpoStep)),
+            Step::FormatTextGenerationDPO(spec) => Self::Plain(Box::new(dpo::DpoStep::build(spec))),
         })
     }
 
@@ -239,3 +242,14 @@ fn kind_of(value: &Value) -> &'static str {
         Value::Object(_) => "a table",
     }
 }
+
+/// What the tests of plain steps draw from.
+#[cfg(test)]
+const DRAW: Draw<'static> = Draw {
+    seed: 7,
+    row: crate::data::row::RowId([1; 16]),
+    step: "test",
+    model: "",
+    sample: 0,
+    order: 0,
+};

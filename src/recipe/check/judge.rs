@@ -20,6 +20,18 @@ pub(super) fn check(draft: &Draft, found: &mut Findings) {
             );
             marks.fault("min_generations", found, message, Some("lower it"));
         }
+        if let Step::FormatTextGenerationDPO(pairs) = step
+            // One answer or none makes no pair by any policy: that is another fault's matter.
+            && (2..pairs.policy.n_answers_min()).contains(&n_answers)
+        {
+            let n_min = pairs.policy.n_answers_min();
+            let message = format!(
+                "this policy takes {n_min} answers or more, {n_answers} come together here"
+            );
+            let hint = "raise `num_generations`, or choose another `policy`";
+            let key = if entry.marks.keys.contains_key("policy") { "policy" } else { "type" };
+            marks.fault(key, found, message, Some(hint));
+        }
         if let Step::UltraFeedback(judge) = step {
             let n_tokens = fewest_tokens(judge, n_answers);
             let n_max = judge.generation.max_new_tokens;
@@ -51,11 +63,12 @@ fn answers(draft: &Draft, idx: usize) -> Option<usize> {
         _ if !entry.marks.wrong.is_empty() => None,
         Step::TextGeneration(step) => Some(step.num_generations),
         Step::GroupColumns(_) => parents.iter().map(|parent| answers(draft, *parent)).sum(),
-        Step::KeepColumns(_) | Step::UltraFeedback(_) => answers(draft, *parents.first()?),
+        Step::KeepColumns(_) | Step::UltraFeedback(_) | Step::FormatTextGenerationDPO(_) => {
+            answers(draft, *parents.first()?)
+        }
         Step::LoadDataFromDicts(_)
         | Step::LoadDataFromFileSystem(_)
         | Step::SelfInstruct(_)
-        | Step::ExpandColumns(_)
-        | Step::FormatTextGenerationDPO(_) => None,
+        | Step::ExpandColumns(_) => None,
     }
 }

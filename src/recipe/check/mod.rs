@@ -5,6 +5,7 @@
 
 mod columns;
 mod judge;
+mod pairs;
 mod params;
 mod shape;
 

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use stillroom_models::tiny::Shape;
 
-use super::table;
+use super::{pairs, table};
 use crate::recipe::draft::{Draft, Drafted, Marks};
 use crate::recipe::nearest::did_you_mean;
 use crate::recipe::place::Findings;
@@ -107,7 +107,7 @@ pub(super) fn check_step(step: &Drafted<Step>, found: &mut Findings) {
         Step::TextGeneration(step) => check_text_generation(step, marks, found),
         Step::GroupColumns(step) => check_group(step, marks, found),
         Step::UltraFeedback(step) => check_judge(step, marks, found),
-        Step::FormatTextGenerationDPO(_) => (),
+        Step::FormatTextGenerationDPO(step) => pairs::check(step, marks, found),
     }
     if let Some(generation) = value.generation() {
         check_generation(generation, marks, found);
@@ -207,7 +207,7 @@ fn check_judge(step: &UltraFeedback, marks: &Marks, found: &mut Findings) {
 }
 
 /// At least one name, none empty, none twice.
-fn check_names(names: &[String], key: &str, marks: &Marks, found: &mut Findings) {
+pub(super) fn check_names(names: &[String], key: &str, marks: &Marks, found: &mut Findings) {
     if names.is_empty() {
         marks.fault(key, found, format!("`{key}` is empty"), None);
     }
@@ -220,7 +220,7 @@ fn check_names(names: &[String], key: &str, marks: &Marks, found: &mut Findings)
     }
 }
 
-fn count(n: usize, key: &str, marks: &Marks, found: &mut Findings) {
+pub(super) fn count(n: usize, key: &str, marks: &Marks, found: &mut Findings) {
     if n == 0 || n > N_PER_ROW_MAX {
         let message = format!("`{key}` is {n}");
         let hint = format!("from 1 to {N_PER_ROW_MAX}");
