@@ -92,6 +92,10 @@ impl<'a> Source<'a> {
             | Step::KeepColumns(_)
             | Step::TextGeneration(_)
             | Step::GroupColumns(_)
+            | Step::FilterRows(_)
+            | Step::DropRefusals(_)
+            | Step::DropTruncated(_)
+            | Step::MinHashDedup(_)
             | Step::UltraFeedback(_)
             | Step::FormatTextGenerationDPO(_) => None,
         })

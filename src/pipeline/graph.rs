@@ -1,4 +1,5 @@
-//! What the flow says about identity: who feeds whom, and where branches part that meet again.
+//! What the flow says about identity: who feeds whom, where branches part that meet again, and
+//! which steps must see rows in the data's order.
 //!
 //! It must not know rows or models. Rows have one parent each, also those of a group, whose parent
 //! is the row at which its branches parted. So the steps form a tree of identity, and a group's
@@ -15,27 +16,39 @@ pub(crate) struct Graph {
     pub(crate) parents: Vec<Vec<usize>>,
     /// Steps that each step feeds, in topological order.
     pub(crate) children: Vec<Vec<usize>>,
-    /// The group steps, in topological order.
-    pub(crate) groups: Vec<Group>,
+    /// The steps that gather rows, in topological order.
+    pub(crate) gathers: Vec<Gather>,
     /// For each step, the steps that its rows were rows of: itself first, a loader last.
     pub(crate) lines: Vec<Vec<usize>>,
 }
 
-/// A step that joins branches.
+/// A step that works when all rows below one row have come, or never will.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Group {
-    /// The group step.
+pub(crate) struct Gather {
+    /// The gathering step.
     pub(crate) step: usize,
-    /// The step whose rows part into the branches.
+    /// The step whose rows each gather what comes of them.
     pub(crate) ancestor: usize,
-    /// Steps on the way from the ancestor (not in it) to the group (not in it).
+    /// Steps on the way from the ancestor (not in it) to the gathering step (not in it).
     pub(crate) region: BTreeSet<usize>,
-    /// `[parents]` whether the rows of a parent hold several answers each, as lists.
-    pub(crate) spread: Vec<bool>,
+    /// What is done with them.
+    pub(crate) kind: GatherKind,
 }
 
-impl Group {
-    /// Whether a row on its way into `step` may still reach this group.
+/// What is done with gathered rows.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum GatherKind {
+    /// They become one row.
+    Join {
+        /// `[parents]` whether the rows of a parent hold several answers each, as lists.
+        spread: Vec<bool>,
+    },
+    /// They are taken one by one, and root after root: the ancestor is the loader.
+    InOrder,
+}
+
+impl Gather {
+    /// Whether a row on its way into `step` may still reach this step.
     pub(crate) fn covers(&self, step: usize) -> bool {
         step == self.step || self.region.contains(&step)
     }
@@ -64,17 +77,13 @@ impl Graph {
         }
         let upstream = upstream(&parents);
         let mut lines: Vec<Vec<usize>> = Vec::with_capacity(n_steps);
-        let mut groups = Vec::new();
+        let mut gathers = Vec::new();
         for (step, (_, kind)) in recipe.steps.iter().enumerate() {
             let mut line = vec![step];
             if matches!(kind, Step::GroupColumns(_)) {
                 let ancestor =
                     nearest_common(&parents[step], &lines).ok_or(NoCommonAncestor { step })?;
-                let region = upstream[step]
-                    .iter()
-                    .copied()
-                    .filter(|&way| upstream[way].contains(&ancestor))
-                    .collect();
+                let region = between(ancestor, step, &upstream);
                 let spread = parents[step]
                     .iter()
                     .map(|parent| {
@@ -82,21 +91,32 @@ impl Graph {
                         way.copied().any(|way| gives_lists(&recipe.steps[way].1))
                     })
                     .collect();
-                groups.push(Group { step, ancestor, region, spread });
+                let kind = GatherKind::Join { spread };
+                gathers.push(Gather { step, ancestor, region, kind });
                 line.extend(&lines[ancestor]);
             } else if let Some(&parent) = parents[step].first() {
                 assert_eq!(parents[step].len(), 1, "only a group has several parents");
                 line.extend(&lines[parent]);
+                if matches!(kind, Step::MinHashDedup(_)) {
+                    let ancestor = *line.last().expect("a line ends in a loader");
+                    let region = between(ancestor, step, &upstream);
+                    gathers.push(Gather { step, ancestor, region, kind: GatherKind::InOrder });
+                }
             }
             lines.push(line);
         }
-        Ok(Self { parents, children, groups, lines })
+        Ok(Self { parents, children, gathers, lines })
     }
 
     /// Steps that feed nothing: each becomes a configuration of the data set.
     pub(crate) fn leaves(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.children.len()).filter(|&step| self.children[step].is_empty())
     }
+}
+
+/// Steps on the way from one step to another, without the two.
+fn between(from: usize, to: usize, upstream: &[BTreeSet<usize>]) -> BTreeSet<usize> {
+    upstream[to].iter().copied().filter(|way| upstream[*way].contains(&from)).collect()
 }
 
 /// For each step, all steps before it.
@@ -128,7 +148,7 @@ fn nearest_common(steps: &[usize], lines: &[Vec<usize>]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::spec::{GroupColumns, KeepColumns, LoadDataFromDicts};
+    use crate::recipe::spec::{GroupColumns, KeepColumns, LoadDataFromDicts, MinHashDedup};
 
     fn flow(steps: &[(char, &[usize])]) -> Recipe {
         let kind = |kind: &char| match kind {
@@ -138,6 +158,7 @@ mod tests {
                 output_columns: None,
                 min_generations: None,
             }),
+            'd' => Step::MinHashDedup(MinHashDedup::default()),
             _ => Step::KeepColumns(KeepColumns { columns: Vec::new() }),
         };
         Recipe {
@@ -160,8 +181,8 @@ mod tests {
         // load >> a >> [b, c] >> group >> d
         let recipe = flow(&[('l', &[]), ('k', &[0]), ('k', &[1]), ('k', &[1]), ('g', &[2, 3])]);
         let graph = Graph::build(&recipe).unwrap();
-        assert_eq!(graph.groups[0].ancestor, 1);
-        assert_eq!(graph.groups[0].region, BTreeSet::from([2, 3]));
+        assert_eq!(graph.gathers[0].ancestor, 1);
+        assert_eq!(graph.gathers[0].region, BTreeSet::from([2, 3]));
         assert_eq!(graph.leaves().collect::<Vec<_>>(), [4]);
     }
 
@@ -177,9 +198,20 @@ mod tests {
             ('g', &[3, 4]),
         ]);
         let graph = Graph::build(&recipe).unwrap();
-        assert_eq!(graph.groups[1].ancestor, 0);
-        assert_eq!(graph.groups[1].region, BTreeSet::from([1, 2, 3, 4]));
-        assert!(graph.groups[1].covers(5) && !graph.groups[0].covers(4));
+        assert_eq!(graph.gathers[1].ancestor, 0);
+        assert_eq!(graph.gathers[1].region, BTreeSet::from([1, 2, 3, 4]));
+        assert!(graph.gathers[1].covers(5) && !graph.gathers[0].covers(4));
+    }
+
+    #[test]
+    fn rows_come_in_order_from_the_loader_on() {
+        // load >> a >> [b, c]; [b >> dedup, c] >> group
+        let recipe =
+            flow(&[('l', &[]), ('k', &[0]), ('k', &[1]), ('d', &[2]), ('k', &[1]), ('g', &[3, 4])]);
+        let gathers = Graph::build(&recipe).unwrap().gathers;
+        assert_eq!((gathers[0].ancestor, &gathers[0].kind), (0, &GatherKind::InOrder));
+        assert_eq!(gathers[0].region, BTreeSet::from([1, 2]));
+        assert_eq!((gathers[1].ancestor, gathers[1].covers(3)), (1, true));
     }
 
     #[test]

@@ -71,6 +71,10 @@ fn step_part(step: &Step, seed: u64) -> Result<Value> {
         Step::ExpandColumns(_)
         | Step::KeepColumns(_)
         | Step::GroupColumns(_)
+        | Step::FilterRows(_)
+        | Step::DropRefusals(_)
+        | Step::DropTruncated(_)
+        | Step::MinHashDedup(_)
         | Step::FormatTextGenerationDPO(_) => whole(),
     })
 }

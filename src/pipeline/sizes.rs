@@ -1,6 +1,6 @@
 //! How many rows each step makes if nothing is dropped, as far as the recipe alone tells.
 
-use super::graph::Graph;
+use super::graph::{GatherKind, Graph};
 use crate::recipe::spec::{ColumnNames, PairPolicy, Recipe, Step};
 
 /// Rows of each step; `n_roots` holds those of the loaders.
@@ -14,13 +14,17 @@ pub(crate) fn n_rows(recipe: &Recipe, graph: &Graph, n_roots: &[u64]) -> Vec<Opt
     n_rows
 }
 
-/// Answers that a judge is shown at once, when a group above it gathers a known number.
-pub(crate) fn n_texts(recipe: &Recipe, graph: &Graph, judge: usize) -> Option<usize> {
-    let above = graph.lines[judge].iter();
-    let group = above.filter_map(|step| graph.groups.iter().find(|group| group.step == *step));
-    let group = group.into_iter().next()?;
+/// Answers that a step is shown at once, when a group above it gathers a known number.
+pub(crate) fn n_texts(recipe: &Recipe, graph: &Graph, step: usize) -> Option<usize> {
+    let above = graph.lines[step].iter();
+    let gathers = &graph.gathers;
+    let mut joins = above.filter_map(|step| {
+        let group = gathers.iter().find(|gather| gather.step == *step)?;
+        if let GatherKind::Join { spread } = &group.kind { Some((group, spread)) } else { None }
+    });
+    let (group, spread) = joins.next()?;
     let mut n_texts = 0;
-    for (parent, spread) in graph.parents[group.step].iter().zip(&group.spread) {
+    for (parent, spread) in graph.parents[group.step].iter().zip(spread) {
         let mut n = 1;
         for step in graph.lines[*parent].iter().take_while(|step| **step != group.ancestor) {
             n *= factor(recipe, graph, *step)?;
@@ -54,6 +58,10 @@ fn factor(recipe: &Recipe, graph: &Graph, step: usize) -> Option<u64> {
                 | Step::KeepColumns(_)
                 | Step::TextGeneration(_)
                 | Step::GroupColumns(_)
+                | Step::FilterRows(_)
+                | Step::DropRefusals(_)
+                | Step::DropTruncated(_)
+                | Step::MinHashDedup(_)
                 | Step::UltraFeedback(_)
                 | Step::FormatTextGenerationDPO(_) => None,
             })
@@ -70,6 +78,10 @@ fn factor(recipe: &Recipe, graph: &Graph, step: usize) -> Option<u64> {
         | Step::KeepColumns(_)
         | Step::TextGeneration(_)
         | Step::GroupColumns(_)
+        | Step::FilterRows(_)
+        | Step::DropRefusals(_)
+        | Step::DropTruncated(_)
+        | Step::MinHashDedup(_)
         | Step::UltraFeedback(_) => Some(1),
     }
 }

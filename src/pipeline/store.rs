@@ -38,6 +38,12 @@ pub(crate) struct Gone {
     reached: bool,
 }
 
+impl Gone {
+    fn says(&self, reason: &str, detail: &str) -> bool {
+        self.reason == reason && self.detail == detail
+    }
+}
+
 struct StepFile {
     name: String,
     key: String,
@@ -165,6 +171,15 @@ impl Store {
         Some(gone)
     }
 
+    /// Whether a row was dropped before for just this. What a row duplicates may change with the
+    /// data before it; the old line is then unmet.
+    pub(crate) fn gone_so(&mut self, step: usize, id: RowId, reason: &str, detail: &str) -> bool {
+        let gone = self.gone.get_mut(&(step, id));
+        let Some(gone) = gone.filter(|gone| gone.says(reason, detail)) else { return false };
+        gone.reached = true;
+        true
+    }
+
     /// Writes a dropped row down.
     ///
     /// # Errors
@@ -197,7 +212,9 @@ impl Store {
         let place = |name: &str| self.steps.iter().position(|step| step.name == name);
         dropped::retain(&self.folder.dropped(), |dropped| {
             let known = place(&dropped.step).and_then(|step| self.gone.get(&(step, dropped.row)));
-            known.is_none_or(|gone| gone.reached)
+            // Lines that this run wrote are good, whatever an old line of the row said.
+            let detail = dropped.detail.as_deref().unwrap_or_default();
+            known.is_none_or(|gone| gone.reached == gone.says(&dropped.reason, detail))
         })?;
         self.dropped = DroppedLog::open(&self.folder.dropped())?;
         Ok(())

@@ -2,7 +2,8 @@
 //!
 //! The checks walk these along the flow before anything runs; the steps themselves must keep them.
 
-use super::spec::{Aspect, ColumnNames, Orders, Step, UltraFeedback};
+use super::spec::{Aspect, ColumnNames, MinHashDedup, Orders, Step, UltraFeedback};
+use crate::data::read::ColumnPath;
 
 /// Column that names the model of the last task.
 pub const MODEL_NAME: &str = "model_name";
@@ -69,6 +70,16 @@ impl Step {
             Self::KeepColumns(step) => asked(&step.columns),
             Self::TextGeneration(step) => asked(&step.columns),
             Self::GroupColumns(step) => asked(&step.columns),
+            Self::FilterRows(step) => {
+                let path = ColumnPath::parse(&step.column);
+                // A path that is none is a fault of its own.
+                path.map_or(Vec::new(), |path| vec![(path.head().to_owned(), Some("column"))])
+            }
+            Self::DropRefusals(step) => vec![(step.column.clone(), Some("column"))],
+            Self::DropTruncated(step) => {
+                vec![(step.column.clone(), Some("column")), (METADATA.to_owned(), None)]
+            }
+            Self::MinHashDedup(step) => vec![(step.column.clone(), Some("column"))],
             Self::UltraFeedback(_) => fixed(&["instruction", "generations"]),
             Self::FormatTextGenerationDPO(_) => fixed(&["instruction", "generations", "ratings"]),
         }
@@ -100,6 +111,8 @@ impl Step {
                 step.columns.iter().for_each(|column| set.remove(column));
                 set.add(step.lists());
             }
+            Self::FilterRows(_) | Self::DropRefusals(_) | Self::DropTruncated(_) => (),
+            Self::MinHashDedup(_) => set.add([MinHashDedup::FLAG]),
             Self::UltraFeedback(step) => {
                 set.add(verdict(step));
                 set.add([MODEL_NAME, METADATA]);

@@ -14,9 +14,9 @@ use super::nearest::{did_you_mean, listed};
 use super::place::{Findings, Place};
 use super::source::{resolve_path, resolve_source};
 use super::spec::{
-    ExpandColumns, FormatTextGenerationDpo, Generation, GroupColumns, KeepColumns,
-    LoadDataFromDicts, LoadDataFromFileSystem, ModelSpec, Named, SelfInstruct, Step,
-    TextGeneration, UltraFeedback,
+    DropRefusals, DropTruncated, ExpandColumns, FilterOp, FilterRows, FormatTextGenerationDpo,
+    Generation, GroupColumns, KeepColumns, LoadDataFromDicts, LoadDataFromFileSystem, MinHashDedup,
+    ModelSpec, Named, SelfInstruct, Step, TextGeneration, UltraFeedback,
 };
 use super::tree::{Node, Table, Value};
 use super::values::OneOrMany;
@@ -159,6 +159,10 @@ fn read_step(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Step> {
         "KeepColumns" => KeepColumns { columns: fields.required("columns") }.into(),
         "TextGeneration" => read_text_generation(fields).into(),
         "GroupColumns" | "CombineColumns" => read_group(fields).into(),
+        "FilterRows" => read_filter(fields).into(),
+        "DropRefusals" => read_refusals(fields).into(),
+        "DropTruncated" => read_truncated(fields).into(),
+        "MinHashDedup" => read_dedup(fields).into(),
         "UltraFeedback" => read_judge(fields, context).into(),
         "FormatTextGenerationDPO" => read_pairs(fields).into(),
         _ => {
@@ -210,6 +214,36 @@ fn read_group(fields: &mut Fields<'_>) -> GroupColumns {
         columns: fields.required("columns"),
         output_columns: fields.optional("output_columns"),
         min_generations: fields.optional("min_generations"),
+    }
+}
+
+fn read_filter(fields: &mut Fields<'_>) -> FilterRows {
+    FilterRows {
+        column: fields.required("column"),
+        op: fields.required::<FilterOp>("op"),
+        value: fields.optional("value"),
+    }
+}
+
+fn read_refusals(fields: &mut Fields<'_>) -> DropRefusals {
+    DropRefusals { column: fields.or("column", DropRefusals::default().column) }
+}
+
+fn read_truncated(fields: &mut Fields<'_>) -> DropTruncated {
+    let defaults = DropTruncated::default();
+    DropTruncated {
+        column: fields.or("column", defaults.column),
+        finish_reasons: fields.or("finish_reasons", OneOrMany(defaults.finish_reasons)).0,
+    }
+}
+
+fn read_dedup(fields: &mut Fields<'_>) -> MinHashDedup {
+    let defaults = MinHashDedup::default();
+    MinHashDedup {
+        column: fields.or("column", defaults.column),
+        threshold: fields.or("threshold", defaults.threshold),
+        seed: fields.or("seed", defaults.seed),
+        remove: fields.or("remove", defaults.remove),
     }
 }
 

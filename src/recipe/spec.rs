@@ -3,6 +3,7 @@
 //! Step types, parameter names and columns are distilabel's; what is ours says so. The same
 //! structs are filled from TOML and from Rust. Nothing here runs anything.
 
+mod filters;
 mod judge;
 mod pairs;
 
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use crate::data::row::Columns;
 pub use crate::text::guides::Grammar;
+pub use filters::{DropRefusals, DropTruncated, FilterOp, FilterRows, MinHashDedup};
 pub use judge::{Aspect, Aspects, Orders, PromptLayout, Rationale, Score, UltraFeedback};
 pub use pairs::{FormatTextGenerationDpo, PairPolicy, Ties};
 
@@ -82,6 +84,14 @@ pub enum Step {
     TextGeneration(TextGeneration),
     /// Branches joined by row identity.
     GroupColumns(GroupColumns),
+    /// Rows that meet a condition.
+    FilterRows(FilterRows),
+    /// Rows whose answer declines to answer are left out.
+    DropRefusals(DropRefusals),
+    /// Rows whose answer was cut off are left out.
+    DropTruncated(DropTruncated),
+    /// Rows whose text was seen before are left out.
+    MinHashDedup(MinHashDedup),
     /// A judge's ratings of several answers.
     UltraFeedback(UltraFeedback),
     /// Chosen and rejected from ratings.

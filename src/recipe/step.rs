@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::spec::{
-    ColumnNames, ExpandColumns, FormatTextGenerationDpo, Generation, GroupColumns, KeepColumns,
-    LoadDataFromDicts, LoadDataFromFileSystem, ModelSpec, Quantize, SelfInstruct, Step,
-    TextGeneration, UltraFeedback,
+    ColumnNames, DropRefusals, DropTruncated, ExpandColumns, FilterRows, FormatTextGenerationDpo,
+    Generation, GroupColumns, KeepColumns, LoadDataFromDicts, LoadDataFromFileSystem, MinHashDedup,
+    ModelSpec, Quantize, SelfInstruct, Step, TextGeneration, UltraFeedback,
 };
 use crate::data::row::Columns;
 
 impl Step {
     /// The names by which a recipe calls the step types, `CombineColumns` being the old one of
     /// `GroupColumns`.
-    pub const TYPES: [&'static str; 10] = [
+    pub const TYPES: [&'static str; 14] = [
         "LoadDataFromDicts",
         "LoadDataFromFileSystem",
         "SelfInstruct",
@@ -22,6 +22,10 @@ impl Step {
         "TextGeneration",
         "GroupColumns",
         "CombineColumns",
+        "FilterRows",
+        "DropRefusals",
+        "DropTruncated",
+        "MinHashDedup",
         "UltraFeedback",
         "FormatTextGenerationDPO",
     ];
@@ -36,6 +40,10 @@ impl Step {
             Self::KeepColumns(_) => "KeepColumns",
             Self::TextGeneration(_) => "TextGeneration",
             Self::GroupColumns(_) => "GroupColumns",
+            Self::FilterRows(_) => "FilterRows",
+            Self::DropRefusals(_) => "DropRefusals",
+            Self::DropTruncated(_) => "DropTruncated",
+            Self::MinHashDedup(_) => "MinHashDedup",
             Self::UltraFeedback(_) => "UltraFeedback",
             Self::FormatTextGenerationDPO(_) => "FormatTextGenerationDPO",
         }
@@ -52,6 +60,10 @@ impl Step {
             | Self::ExpandColumns(_)
             | Self::KeepColumns(_)
             | Self::GroupColumns(_)
+            | Self::FilterRows(_)
+            | Self::DropRefusals(_)
+            | Self::DropTruncated(_)
+            | Self::MinHashDedup(_)
             | Self::FormatTextGenerationDPO(_) => None,
         }
     }
@@ -67,6 +79,10 @@ impl Step {
             | Self::ExpandColumns(_)
             | Self::KeepColumns(_)
             | Self::GroupColumns(_)
+            | Self::FilterRows(_)
+            | Self::DropRefusals(_)
+            | Self::DropTruncated(_)
+            | Self::MinHashDedup(_)
             | Self::FormatTextGenerationDPO(_) => None,
         }
     }
@@ -74,6 +90,17 @@ impl Step {
     /// Whether the step makes rows out of nothing; it stands at the start of a flow.
     pub fn is_loader(&self) -> bool {
         matches!(self, Self::LoadDataFromDicts(_) | Self::LoadDataFromFileSystem(_))
+    }
+
+    /// Whether the step leaves rows out and changes none.
+    pub fn is_filter(&self) -> bool {
+        matches!(
+            self,
+            Self::FilterRows(_)
+                | Self::DropRefusals(_)
+                | Self::DropTruncated(_)
+                | Self::MinHashDedup(_)
+        )
     }
 
     /// Whether the step joins several branches.
@@ -223,5 +250,29 @@ impl From<UltraFeedback> for Step {
 impl From<FormatTextGenerationDpo> for Step {
     fn from(step: FormatTextGenerationDpo) -> Self {
         Self::FormatTextGenerationDPO(step)
+    }
+}
+
+impl From<FilterRows> for Step {
+    fn from(step: FilterRows) -> Self {
+        Self::FilterRows(step)
+    }
+}
+
+impl From<DropRefusals> for Step {
+    fn from(step: DropRefusals) -> Self {
+        Self::DropRefusals(step)
+    }
+}
+
+impl From<DropTruncated> for Step {
+    fn from(step: DropTruncated) -> Self {
+        Self::DropTruncated(step)
+    }
+}
+
+impl From<MinHashDedup> for Step {
+    fn from(step: MinHashDedup) -> Self {
+        Self::MinHashDedup(step)
     }
 }

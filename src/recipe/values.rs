@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::nearest::did_you_mean;
 use super::spec::{
-    Aspect, Aspects, ColumnNames, Grammar, Orders, PairPolicy, PromptLayout, Quantize, Rationale,
-    Score, Ties,
+    Aspect, Aspects, ColumnNames, FilterOp, Grammar, Orders, PairPolicy, PromptLayout, Quantize,
+    Rationale, Score, Ties,
 };
 use super::tree::{Node, Value};
 use crate::data::row::Columns;
@@ -261,6 +261,25 @@ impl Word for PairPolicy {
 impl Word for Ties {
     const WORDS: &'static [(&'static str, Self)] =
         &[("drop", Self::Drop), ("shorter", Self::Shorter)];
+}
+
+impl Word for FilterOp {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("==", Self::Equal),
+        ("!=", Self::NotEqual),
+        ("<", Self::Less),
+        ("<=", Self::AtMost),
+        (">", Self::More),
+        (">=", Self::AtLeast),
+        ("in", Self::In),
+        ("not-in", Self::NotIn),
+        ("contains", Self::Contains),
+        ("lacks", Self::Lacks),
+        ("min-length", Self::MinLength),
+        ("max-length", Self::MaxLength),
+        ("null", Self::Null),
+        ("not-null", Self::NotNull),
+    ];
 }
 
 impl Word for Rationale {

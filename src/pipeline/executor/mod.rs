@@ -7,6 +7,7 @@
 
 mod answers;
 mod asked;
+mod gates;
 mod scopes;
 
 use std::borrow::Cow;
@@ -16,11 +17,12 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use asked::Waiting;
-use scopes::{GroupScope, Live, RootScope, ScopeId, ScopeKind, Scopes};
+use gates::Gate;
+use scopes::{GatherScope, Live, RootScope, ScopeId, ScopeKind, Scopes};
 
 use super::doors::Doors;
 use super::feed::{Fed, Feed};
-use super::graph::Graph;
+use super::graph::{GatherKind, Graph};
 use super::noise::Draw;
 use super::steps::{Asking, Branch, Dropped, Runner};
 use super::store::Store;
@@ -68,6 +70,8 @@ pub(crate) struct Executor<'b, 't, 'd> {
     /// Rows on their way into a step, by step, root and path.
     ready: BTreeMap<(usize, u64, Vec<u64>), Rc<Live>>,
     waiting: Waiting,
+    /// `[gathers]` the ones that take rows in order.
+    gates: Vec<Option<Gate>>,
     n_roots_open: usize,
     n_roots_fed: u64,
     /// `[steps]` rows of leaves.
@@ -94,6 +98,8 @@ impl<'b, 't, 'd> Executor<'b, 't, 'd> {
         tally: &'b mut Tally<'t>,
     ) -> Self {
         let leaves = setting.enabled.iter().map(|_| Vec::new()).collect();
+        let gathers = setting.graph.gathers.iter();
+        let gates = gathers.map(|gather| Gate::of(&setting.runners[gather.step])).collect();
         Self {
             setting,
             doors,
@@ -102,6 +108,7 @@ impl<'b, 't, 'd> Executor<'b, 't, 'd> {
             scopes: Scopes::default(),
             ready: BTreeMap::new(),
             waiting: Waiting::default(),
+            gates,
             n_roots_open: 0,
             n_roots_fed: 0,
             leaves,
@@ -174,7 +181,7 @@ impl<'b, 't, 'd> Executor<'b, 't, 'd> {
                 let kind = RootScope { root, leaves: Vec::new() };
                 self.scopes.open(root_scope, ScopeKind::Root(kind));
                 let path = Vec::new();
-                let live = Live { row, root, path, root_scope, group_scopes: Vec::new() };
+                let live = Live { row, root, path, root_scope, gather_scopes: Vec::new() };
                 self.finish_row(step, live, Origin::root())?;
                 self.release(&[root_scope])?;
             }
@@ -186,7 +193,9 @@ impl<'b, 't, 'd> Executor<'b, 't, 'd> {
     fn advance(&mut self, step: usize, mut live: Rc<Live>) -> Result<()> {
         let setting = self.setting;
         match &setting.runners[step] {
-            Runner::Load | Runner::Group(_) => unreachable!("rows are gathered, not moved, there"),
+            Runner::Load | Runner::Group(_) | Runner::Dedup(_) => {
+                unreachable!("rows are gathered, not moved, there")
+            }
             Runner::Plain(plain) => {
                 let own = Live::take_columns(&mut live);
                 let mut columns = own.map_or(Cow::Borrowed(&live.row.columns), Cow::Owned);
@@ -213,21 +222,21 @@ impl<'b, 't, 'd> Executor<'b, 't, 'd> {
         }
     }
 
-    /// Writes down a row that `step` made of `parent` and sends it on.
+    /// Writes down a row that `step` made of `parent` and sends it on; where it stands.
     fn make_child(
         &mut self,
         step: usize,
         parent: &Live,
         columns: Columns,
         (ordinal, siblings): (u64, u64),
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let id = parent.row.id.child(self.setting.name(step), ordinal);
         let origin = Origin { parents: vec![parent.row.id], ordinal, siblings };
         self.finish_row(step, child(parent, Row { id, columns }, ordinal), origin)
     }
 
-    /// Writes a row down, unless it stands there, and sends it on.
-    fn finish_row(&mut self, step: usize, mut live: Live, origin: Origin) -> Result<()> {
+    /// Writes a row down, unless it stands there, and sends it on; where it stands.
+    fn finish_row(&mut self, step: usize, mut live: Live, origin: Origin) -> Result<u64> {
         let offset = match self.store.finished(step, live.row.id) {
             Some(offset) => {
                 self.tally.row(step, true);
@@ -242,7 +251,7 @@ impl<'b, 't, 'd> Executor<'b, 't, 'd> {
             }
         };
         self.deliver(step, live, offset);
-        Ok(())
+        Ok(offset)
     }
 
     /// Sends a row that is on disk on to the steps that `step` feeds.
@@ -254,36 +263,41 @@ impl<'b, 't, 'd> Executor<'b, 't, 'd> {
             return;
         }
         let mut opened = Vec::new();
-        for (index, group) in graph.groups.iter().enumerate() {
-            if group.ancestor == step && setting.enabled[group.step] {
+        for (index, gather) in graph.gathers.iter().enumerate() {
+            if gather.ancestor == step && setting.enabled[gather.step] {
                 let scope = self.scopes.reserve();
-                live.group_scopes.push((index, scope));
+                live.gather_scopes.push((index, scope));
                 opened.push((index, scope));
             }
         }
         let live = Rc::new(live);
-        for (group, scope) in &opened {
-            let mut enclosing = live.scopes_into(graph, graph.groups[*group].step);
-            enclosing.retain(|id| id != scope);
-            let (ancestor, group) = (live.clone(), *group);
-            let (arrived, lost) = (Vec::new(), Vec::new());
-            let kind = GroupScope { group, ancestor, arrived, lost, enclosing };
-            self.scopes.open(*scope, ScopeKind::Group(kind));
+        for (gather, scope) in &opened {
+            let (enclosing, gather) = (live.scopes_beside(graph, *gather), *gather);
+            let (ancestor, arrived, lost) = (live.clone(), Vec::new(), Vec::new());
+            let kind = GatherScope { gather, ancestor, arrived, lost, enclosing };
+            self.scopes.open(*scope, ScopeKind::Gather(kind));
+            if let Some(gate) = &mut self.gates[gather] {
+                gate.expect(*scope);
+            }
         }
         for (_, scope) in &opened {
-            let enclosing = self.scopes.group(*scope).enclosing.clone();
+            let enclosing = self.scopes.gather(*scope).enclosing.clone();
             self.scopes.hold(&enclosing);
         }
         for child in graph.children[step].iter().copied().filter(|child| setting.enabled[*child]) {
-            if let Some(index) = graph.groups.iter().position(|group| group.step == child) {
-                let scope = live.scope_of(index);
-                let places = graph.parents[child].iter().enumerate();
-                for (place, _) in places.filter(|(_, parent)| **parent == step) {
-                    self.scopes.group(scope).arrived.push((place, live.clone()));
-                }
-            } else {
+            let Some(index) = graph.gathers.iter().position(|gather| gather.step == child) else {
                 self.scopes.hold(&live.scopes_into(graph, child));
                 self.ready.insert((child, live.root, live.path.clone()), live.clone());
+                continue;
+            };
+            let scope = live.scope_of(index);
+            let places = graph.parents[child].iter().enumerate();
+            for (place, _) in places.filter(|(_, parent)| **parent == step) {
+                if graph.gathers[index].kind == GatherKind::InOrder {
+                    // A group's row comes of the ancestor, this one of itself: it is still under way.
+                    self.scopes.hold(&live.scopes_beside(graph, index));
+                }
+                self.scopes.gather(scope).arrived.push((place, live.clone()));
             }
         }
         self.closing.extend(opened.iter().map(|(_, scope)| *scope));
@@ -297,10 +311,13 @@ impl<'b, 't, 'd> Executor<'b, 't, 'd> {
             match self.scopes.release(id) {
                 None => {}
                 Some(ScopeKind::Root(root)) => self.retire(root),
-                Some(ScopeKind::Group(group)) => {
-                    let enclosing = self.close_group(group)?;
+                Some(ScopeKind::Gather(gathered)) => {
+                    let freed = match &self.setting.graph.gathers[gathered.gather].kind {
+                        GatherKind::Join { spread } => self.close_group(gathered, spread)?,
+                        GatherKind::InOrder => self.close_gate(id, gathered)?,
+                    };
                     left.append(&mut self.closing);
-                    left.extend(enclosing);
+                    left.extend(freed);
                 }
             }
         }
@@ -318,9 +335,9 @@ impl<'b, 't, 'd> Executor<'b, 't, 'd> {
     }
 
     /// Joins what arrived; returns the scopes that waited for the group.
-    fn close_group(&mut self, mut scope: GroupScope) -> Result<Vec<ScopeId>> {
+    fn close_group(&mut self, mut scope: GatherScope, spread: &[bool]) -> Result<Vec<ScopeId>> {
         let setting = self.setting;
-        let group = &setting.graph.groups[scope.group];
+        let group = &setting.graph.gathers[scope.gather];
         let Runner::Group(runner) = &setting.runners[group.step] else {
             unreachable!("a group's step is a group");
         };
@@ -331,7 +348,7 @@ impl<'b, 't, 'd> Executor<'b, 't, 'd> {
         let branches: Vec<Branch<'_>> = scope
             .arrived
             .iter()
-            .map(|(place, row)| Branch { columns: &row.row.columns, spread: group.spread[*place] })
+            .map(|(place, row)| Branch { columns: &row.row.columns, spread: spread[*place] })
             .collect();
         let lost: Vec<String> = scope.lost.into_iter().map(|(_, reason)| reason).collect();
         match runner.join(&scope.ancestor.row.columns, &branches, &lost) {
@@ -359,13 +376,14 @@ impl<'b, 't, 'd> Executor<'b, 't, 'd> {
         dropped: Dropped,
     ) -> Result<()> {
         let name = self.setting.name(step);
-        let reused = self.store.gone(step, live.row.id).is_some();
+        let reused = self.store.gone_so(step, live.row.id, &dropped.reason, &dropped.detail);
         self.tally.dropped(step, &dropped.reason, reused);
-        for (group, scope) in &live.group_scopes {
-            let group = &self.setting.graph.groups[*group];
-            if group.step != step && group.covers(step) {
+        for (gather, scope) in &live.gather_scopes {
+            let gather = &self.setting.graph.gathers[*gather];
+            let joins = matches!(gather.kind, GatherKind::Join { .. });
+            if joins && gather.step != step && gather.covers(step) {
                 let reason = format!("{name}: {}", dropped.reason);
-                self.scopes.group(*scope).lost.push((live.path.clone(), reason));
+                self.scopes.gather(*scope).lost.push((live.path.clone(), reason));
             }
         }
         if !reused {
@@ -395,6 +413,6 @@ fn child(parent: &Live, row: Row, ordinal: u64) -> Live {
         root: parent.root,
         path,
         root_scope: parent.root_scope,
-        group_scopes: parent.group_scopes.clone(),
+        gather_scopes: parent.gather_scopes.clone(),
     }
 }

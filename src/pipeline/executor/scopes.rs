@@ -1,7 +1,7 @@
 //! Which rows are still on their way, so that a root can retire and a group can close.
 //!
 //! A scope counts the rows below one row that have not come to rest: below a root, until its
-//! place in the window is free again; below the ancestor of a group, until all branches are in.
+//! place in the window is free again; below the ancestor of a step that gathers, until all is in.
 //! Nothing here depends on the order in which rows arrive.
 
 use std::collections::HashMap;
@@ -25,8 +25,8 @@ pub(super) struct Live {
     pub(super) path: Vec<u64>,
     /// The scope of its root.
     pub(super) root_scope: ScopeId,
-    /// Scopes of groups that it may still reach, by index of the group.
-    pub(super) group_scopes: Vec<(usize, ScopeId)>,
+    /// Scopes of gathering steps that it may still reach, by the index of each.
+    pub(super) gather_scopes: Vec<(usize, ScopeId)>,
 }
 
 /// A scope whose rows have all come to rest, or will.
@@ -42,8 +42,8 @@ pub(super) struct Scope {
 pub(super) enum ScopeKind {
     /// Below a root row.
     Root(RootScope),
-    /// Between the ancestor of a group and the group.
-    Group(GroupScope),
+    /// Between a row and a step that gathers what comes of it.
+    Gather(GatherScope),
 }
 
 /// What closes with a root.
@@ -55,12 +55,12 @@ pub(super) struct RootScope {
     pub(super) leaves: Vec<(usize, Vec<u64>, u64)>,
 }
 
-/// What closes with a group.
+/// What a gathering step has of one row.
 #[derive(Debug)]
-pub(super) struct GroupScope {
-    /// Index of the group in the graph.
-    pub(super) group: usize,
-    /// The row whose branches meet.
+pub(super) struct GatherScope {
+    /// Index of the step among the graph's gathers.
+    pub(super) gather: usize,
+    /// The row that all of them come of.
     pub(super) ancestor: Rc<Live>,
     /// Rows that arrived, with the place of their step among the group's parents.
     pub(super) arrived: Vec<(usize, Rc<Live>)>,
@@ -80,8 +80,8 @@ pub(super) struct Scopes {
 impl Live {
     /// Scopes that stay open while this row is on its way into `step`.
     pub(super) fn scopes_into(&self, graph: &Graph, step: usize) -> Vec<ScopeId> {
-        let groups = self.group_scopes.iter();
-        let covering = groups.filter(|(group, _)| graph.groups[*group].covers(step));
+        let gathers = self.gather_scopes.iter();
+        let covering = gathers.filter(|(gather, _)| graph.gathers[*gather].covers(step));
         std::iter::once(self.root_scope).chain(covering.map(|(_, scope)| *scope)).collect()
     }
 
@@ -90,10 +90,18 @@ impl Live {
         Rc::get_mut(live).map(|own| std::mem::take(&mut own.row.columns))
     }
 
-    /// The scope in which the group gathers this row.
-    pub(super) fn scope_of(&self, group: usize) -> ScopeId {
-        let found = self.group_scopes.iter().find(|(reached, _)| *reached == group);
-        found.expect("a row on its way to a group is below the group's ancestor").1
+    /// The scope in which a step gathers this row.
+    pub(super) fn scope_of(&self, gather: usize) -> ScopeId {
+        let found = self.gather_scopes.iter().find(|(reached, _)| *reached == gather);
+        found.expect("a row on its way to a gathering step is below the step's ancestor").1
+    }
+
+    /// Scopes that stay open while this row waits in a gathering step: all but the step's own.
+    pub(super) fn scopes_beside(&self, graph: &Graph, gather: usize) -> Vec<ScopeId> {
+        let own = self.scope_of(gather);
+        let mut scopes = self.scopes_into(graph, graph.gathers[gather].step);
+        scopes.retain(|scope| *scope != own);
+        scopes
     }
 }
 
@@ -127,11 +135,11 @@ impl Scopes {
         self.open.remove(&id).map(|scope| scope.kind)
     }
 
-    /// The gathering of a group.
-    pub(super) fn group(&mut self, id: ScopeId) -> &mut GroupScope {
+    /// What a step has gathered of one row.
+    pub(super) fn gather(&mut self, id: ScopeId) -> &mut GatherScope {
         match &mut self.get(id).kind {
-            ScopeKind::Group(group) => group,
-            ScopeKind::Root(_) => panic!("a group's scope is named"),
+            ScopeKind::Gather(gather) => gather,
+            ScopeKind::Root(_) => panic!("a gathering step's scope is named"),
         }
     }
 
@@ -139,7 +147,7 @@ impl Scopes {
     pub(super) fn root(&mut self, id: ScopeId) -> &mut RootScope {
         match &mut self.get(id).kind {
             ScopeKind::Root(root) => root,
-            ScopeKind::Group(_) => panic!("a root's scope is named"),
+            ScopeKind::Gather(_) => panic!("a root's scope is named"),
         }
     }
 

@@ -70,6 +70,34 @@ pub(super) fn merge<'a>(
     Some(Value::Object(merged))
 }
 
+/// How the answers with this text ended, over all tasks that gave it.
+pub(super) fn finish_reasons<'a>(row: &'a Columns, text: &str) -> Vec<&'a str> {
+    let Some(metadata) = row.get(COLUMN).and_then(Value::as_object) else { return Vec::new() };
+    let mut ends = Vec::new();
+    for (key, output) in metadata {
+        let Some(step) = key.strip_prefix("raw_output_") else { continue };
+        if let Some(statistics) = metadata.get(&format!("statistics_{step}")) {
+            collect_ends(text, output, statistics, &mut ends);
+        }
+    }
+    ends
+}
+
+/// Outputs and statistics have one shape: single values, or lists of lists of them.
+fn collect_ends<'a>(text: &str, output: &Value, statistics: &'a Value, ends: &mut Vec<&'a str>) {
+    match (output, statistics) {
+        (Value::Array(outputs), Value::Array(statistics)) => {
+            for (output, statistics) in outputs.iter().zip(statistics) {
+                collect_ends(text, output, statistics, ends);
+            }
+        }
+        (output, statistics) if output.as_str() == Some(text) => {
+            ends.extend(statistics["finish_reason"].as_str());
+        }
+        _ => {}
+    }
+}
+
 /// Whether a column is merged rather than taken from the last branch.
 pub(super) fn is_metadata(column: &str) -> bool {
     column == COLUMN

@@ -4,6 +4,8 @@
 //! models in memory or other rows. What is wrong with a row is a [`Dropped`], never an error: it
 //! harms no other row.
 
+mod condition;
+mod dedup;
 mod dpo;
 mod expand;
 mod generate;
@@ -11,7 +13,9 @@ mod group;
 mod keep;
 mod metadata;
 mod pairs;
+mod refusals;
 mod self_instruct;
+mod truncated;
 mod ultrafeedback;
 mod verdict;
 
@@ -28,6 +32,7 @@ use crate::llm::{Answer, Options};
 use crate::recipe::spec::{Generation, Step};
 use crate::text::chat::Message;
 
+pub(crate) use dedup::{DedupStep, Seen};
 pub(crate) use group::{Branch, GroupStep};
 use ultrafeedback::JudgeStep;
 
@@ -129,6 +134,8 @@ pub(crate) enum Runner {
     Judge(Box<JudgeStep>),
     /// Branches meet.
     Group(GroupStep),
+    /// Each row is held against those before it, in the data's order.
+    Dedup(DedupStep),
 }
 
 impl Runner {
@@ -148,6 +155,12 @@ impl Runner {
                 Self::Asking(Box::new(generate::GenerateStep::build(spec)?))
             }
             Step::GroupColumns(spec) => Self::Group(GroupStep::build(spec)),
+            Step::FilterRows(spec) => Self::Plain(Box::new(condition::FilterStep::build(spec)?)),
+            Step::DropRefusals(spec) => Self::Plain(Box::new(refusals::RefusalStep::build(spec))),
+            Step::DropTruncated(spec) => {
+                Self::Plain(Box::new(truncated::TruncatedStep::build(spec)))
+            }
+            Step::MinHashDedup(spec) => Self::Dedup(DedupStep::build(spec)),
             Step::UltraFeedback(spec) => Self::Judge(Box::new(JudgeStep::build(spec)?)),
             Step::FormatTextGenerationDPO(spec) => Self::Plain(Box::new(dpo::DpoStep::build(spec))),
         })
@@ -158,7 +171,7 @@ impl Runner {
         match self {
             Self::Asking(asking) => Some(&**asking),
             Self::Judge(judge) => Some(&**judge),
-            Self::Load | Self::Plain(_) | Self::Group(_) => None,
+            Self::Load | Self::Plain(_) | Self::Group(_) | Self::Dedup(_) => None,
         }
     }
 }
@@ -230,6 +243,14 @@ fn texts<'a>(row: &'a Columns, column: &str) -> Result<Vec<&'a str>, Dropped> {
             })
         })
         .collect()
+}
+
+/// A column of one text or of several; for a step that looks at answers, grouped or not.
+fn one_or_more<'a>(row: &'a Columns, column: &str) -> Result<Vec<&'a str>, Dropped> {
+    match row.get(column) {
+        Some(Value::Array(_)) => texts(row, column),
+        Some(_) | None => Ok(vec![text(row, column)?]),
+    }
 }
 
 fn kind_of(value: &Value) -> &'static str {

@@ -66,9 +66,14 @@ fn answers(draft: &Draft, idx: usize) -> Option<usize> {
         Step::KeepColumns(_) | Step::UltraFeedback(_) | Step::FormatTextGenerationDPO(_) => {
             answers(draft, *parents.first()?)
         }
+        step if step.is_filter() => answers(draft, *parents.first()?),
         Step::LoadDataFromDicts(_)
         | Step::LoadDataFromFileSystem(_)
         | Step::SelfInstruct(_)
-        | Step::ExpandColumns(_) => None,
+        | Step::ExpandColumns(_)
+        | Step::FilterRows(_)
+        | Step::DropRefusals(_)
+        | Step::DropTruncated(_)
+        | Step::MinHashDedup(_) => None,
     }
 }

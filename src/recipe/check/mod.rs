@@ -4,6 +4,7 @@
 //! not be read counts as one that may leave any column and may use any model.
 
 mod columns;
+mod filters;
 mod judge;
 mod pairs;
 mod params;

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use stillroom_models::tiny::Shape;
 
-use super::{pairs, table};
+use super::{filters, pairs, table};
 use crate::recipe::draft::{Draft, Drafted, Marks};
 use crate::recipe::nearest::did_you_mean;
 use crate::recipe::place::Findings;
@@ -106,6 +106,10 @@ pub(super) fn check_step(step: &Drafted<Step>, found: &mut Findings) {
         Step::KeepColumns(step) => check_names(&step.columns, "columns", marks, found),
         Step::TextGeneration(step) => check_text_generation(step, marks, found),
         Step::GroupColumns(step) => check_group(step, marks, found),
+        Step::FilterRows(step) => filters::check_condition(step, marks, found),
+        Step::DropRefusals(_) => (),
+        Step::DropTruncated(step) => filters::check_truncated(step, marks, found),
+        Step::MinHashDedup(step) => filters::check_dedup(step, marks, found),
         Step::UltraFeedback(step) => check_judge(step, marks, found),
         Step::FormatTextGenerationDPO(step) => pairs::check(step, marks, found),
     }
