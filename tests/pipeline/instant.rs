@@ -46,11 +46,20 @@ pub(crate) struct Instant {
     pub(crate) n_words: usize,
     /// The model whose memory does not come back.
     pub(crate) leaks: Option<&'static str>,
+    /// How free answers end.
+    pub(crate) finish: FinishReason,
 }
 
 impl Default for Instant {
     fn default() -> Self {
-        Self { shared: Rc::default(), jitter: 0, budget: 1000, n_words: 3, leaks: None }
+        Self {
+            shared: Rc::default(),
+            jitter: 0,
+            budget: 1000,
+            n_words: 3,
+            leaks: None,
+            finish: FinishReason::Stop,
+        }
     }
 }
 
@@ -103,8 +112,14 @@ impl Opener for Instant {
         _tell: &mut dyn FnMut(Opening<'_>),
     ) -> Result<Box<dyn Door>> {
         self.shared.borrow_mut().residency.push(format!("open {name}"));
-        let (shared, jitter, n_words) = (self.shared.clone(), self.jitter, self.n_words);
-        Ok(Box::new(InstantDoor { name: name.to_owned(), shared, jitter, n_words, asks: vec![] }))
+        Ok(Box::new(InstantDoor {
+            name: name.to_owned(),
+            shared: self.shared.clone(),
+            jitter: self.jitter,
+            n_words: self.n_words,
+            finish: self.finish,
+            asks: vec![],
+        }))
     }
 
     fn closed(&mut self, name: &str) -> Option<String> {
@@ -121,6 +136,7 @@ struct InstantDoor {
     shared: Rc<RefCell<Shared>>,
     jitter: u64,
     n_words: usize,
+    finish: FinishReason,
     asks: Vec<Ask>,
 }
 
@@ -192,7 +208,7 @@ impl InstantDoor {
             n_cached_tokens: 0,
             n_output_tokens: text.len() / 4 + 1,
             logprob: -1.0,
-            finish: FinishReason::Stop,
+            finish: if ask.options.template.is_some() { FinishReason::Stop } else { self.finish },
             text,
         })
     }

@@ -1,5 +1,6 @@
 //! The pipeline through its door, on models that answer at once.
 
+mod filters;
 mod flow;
 mod instant;
 mod real;

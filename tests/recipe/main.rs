@@ -2,6 +2,8 @@
 //!
 //! Each fault is shown as `line:text: message | hint`, where `text` is what stands at its place.
 
+mod options;
+
 use std::path::Path;
 
 use stillroom::recipe::spec::*;
@@ -68,7 +70,7 @@ fn shown(faults: &Faults) -> Vec<String> {
 }
 
 /// Checks the faults of the good recipe after replacing one piece of it by another.
-fn check(from: &str, to: &str, expected: &[&str]) {
+pub(crate) fn check(from: &str, to: &str, expected: &[&str]) {
     assert!(GOOD.contains(from), "{from} is in the good recipe");
     check_text(&GOOD.replacen(from, to, 1), &[], expected);
 }
