@@ -3,6 +3,8 @@
 mod filters;
 mod flow;
 mod instant;
+mod nasty;
+mod peer_faults;
 mod real;
 mod resume;
 mod support;
