@@ -52,9 +52,7 @@ fn shown(plan: &Plan) -> String {
         ));
         lines.extend(model.facts.notes.iter().map(|note| format!("  {:width$} note: {note}", "")));
     }
-    if !plan.notes.is_empty() {
-        lines.extend(plan.notes.iter().map(|note| format!("  note: {note}")));
-    }
+    lines.extend(plan.notes.iter().map(|note| format!("  note: {note}")));
     lines.push(format!("  memory for all of it: {}", bytes(plan.budget_bytes)));
     if plan.stages.len() > 1 {
         lines.push(String::new());

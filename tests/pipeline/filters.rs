@@ -66,7 +66,7 @@ policy = "all-ordered"
 "#;
 
 fn instructions(rows: &[Value]) -> Vec<&str> {
-    rows.iter().map(|row| row["instruction"].as_str().unwrap()).collect()
+    rows.iter().map(|row| row["instruction"].as_str().expect("a text")).collect()
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(super) fn check(step: &FormatTextGenerationDpo, marks: &Marks, found: &mut F
         let hint = "delete `ties`, or set `min_margin = 0`";
         marks.fault("ties", found, message, Some(hint));
     }
-    if let Some(ratio) = step.max_length_ratio.filter(|ratio| !(*ratio >= 1.0)) {
+    if let Some(ratio) = step.max_length_ratio.filter(|ratio| ratio.is_nan() || *ratio < 1.0) {
         let message = format!("`max_length_ratio` is {ratio:?}");
         let hint = "the longer text over the shorter one, so 1 or more";
         marks.fault("max_length_ratio", found, message, Some(hint));
