@@ -22,7 +22,8 @@ const ROWS_MULTIPLE: usize = if cfg!(target_arch = "aarch64") { 4 } else { 1 };
 /// An `[n, k]` matrix in quantised blocks.
 #[derive(Debug)]
 pub struct Quantised {
-    tensor: QTensor,
+    /// Boxed: on Metal its 300 bytes would be those of every weight.
+    tensor: Box<QTensor>,
     quant: Quant,
 }
 
@@ -44,7 +45,7 @@ impl Quantised {
         let odd = !(data.as_ptr() as usize).is_multiple_of(align_of::<BlockQ8_0>());
         let data = if odd { Cow::Owned(data.to_vec()) } else { Cow::Borrowed(data) };
         let storage = QStorage::from_data(data, device, quant.ggml())?;
-        Ok(Self { tensor: QTensor::new(storage, (n, k))?, quant })
+        Ok(Self { tensor: Box::new(QTensor::new(storage, (n, k))?), quant })
     }
 
     /// The blocks as bytes, row by row: what GGUF files hold.
@@ -55,6 +56,15 @@ impl Quantised {
     /// The format of the blocks.
     pub fn quant(&self) -> Quant {
         self.quant
+    }
+
+    /// Address of the first block on a CUDA device, where blocks lie as in [`Quantised::data`].
+    ///
+    /// # Errors
+    /// When they are elsewhere.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn address(&self) -> Result<u64> {
+        Ok(self.tensor.device_ptr()? as u64)
     }
 
     /// `(n, k)`.
@@ -75,7 +85,7 @@ impl Quantised {
     /// `x [t, k]`, contiguous, times the transpose: f32 `[t, n]`. All rows at once, by whichever
     /// kernel candle finds fastest for so many.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.to_dtype(DType::F32)?.apply_op1_no_bwd(&self.tensor)
+        x.to_dtype(DType::F32)?.apply_op1_no_bwd(&*self.tensor)
     }
 
     /// As [`Quantised::forward`] on CPU, but a row's bits do not depend on the number of rows:
@@ -135,7 +145,8 @@ impl Blocks {
             Self::Q8_0(blocks) => (Quant::Q8_0, QStorage::Cpu(Box::new(blocks))),
             Self::Q4K(blocks) => (Quant::Q4K, QStorage::Cpu(Box::new(blocks))),
         };
-        let quantised = Quantised { tensor: QTensor::new(storage, (n, k))?, quant };
+        let tensor = Box::new(QTensor::new(storage, (n, k))?);
+        let quantised = Quantised { tensor, quant };
         if device.is_cpu() {
             return Ok(quantised);
         }

@@ -5,6 +5,7 @@
 //! beside its share of the floor, the only figure that travels between machines.
 
 mod floor;
+mod gap;
 mod job;
 mod machine;
 mod measure;
@@ -14,6 +15,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use stillroom_kernels::linear::Format;
+use stillroom_kernels::paged::BLOCK;
 use stillroom_kernels::switch;
 use stillroom_models::{self as models, Decoder, LoadOptions, Model, ModelConfig, Quant};
 
@@ -65,8 +67,9 @@ pub struct BenchArgs {
     repeat: u32,
 
     /// A queue of requests to run after the grid, the largest batch of it at a time; the first
-    /// SHARED tokens of all prompts are alike. May be given several times.
-    #[arg(long, value_name = "[SHARED:]PROMPT+OUTPUT*REQUESTS")]
+    /// SHARED tokens of all prompts are alike, and after a `~` answers are of log-normal length
+    /// around OUTPUT. May be given several times.
+    #[arg(long, value_name = "[SHARED:]PROMPT+[~]OUTPUT*REQUESTS")]
     job: Vec<Job>,
 
     /// Ops that go by candle's operations although CUDA has a kernel of ours: what a kernel gains.
@@ -129,6 +132,7 @@ struct Subject {
 pub fn bench(args: &BenchArgs, cache: &Path, print: &mut dyn FnMut(&str)) -> Result<()> {
     let folder = folder(&args.model, cache)?;
     args.without.iter().for_each(|op| switch::turn_off(op));
+    gap::watch();
     let mut subject = load(args, &folder)?;
     let mut tell = |kind: &str, mut figures: Value, shown: &dyn Fn(&Value) -> String| {
         let text = shown(&figures);
@@ -177,18 +181,30 @@ fn load(args: &BenchArgs, folder: &Path) -> Result<Subject> {
         Some(_) | None => roof,
     };
     let shape = loaded.model.kv_shape();
-    let limits = limits(args, &loaded.model, device.is_cpu())?;
+    let wanted = limits(args, &loaded.model, device.is_cpu())?;
+    // Enough for one sequence of the longest: what then does not fit waits its turn.
+    let n_blocks_min = wanted.n_blocks.div_ceil(wanted.n_sequences_max);
+    let limits = llm::affordable(&loaded.model, &device, wanted, n_blocks_min)?;
+    let mut notes = loaded.notes;
+    if limits != wanted {
+        notes.push(format!(
+            "the device has room for {} of {} tokens of keys and values, beside steps of {} rows",
+            limits.n_blocks * BLOCK,
+            wanted.n_blocks * BLOCK,
+            limits.n_step_tokens_max,
+        ));
+    }
     let format = |k: usize| Format::choose(options.quantize, k, shape.dtype, &device);
     let work = Work::of(&config, &shape, format);
     let engine = Engine::new(loaded.model, limits)?;
-    Ok(Subject { engine, work, roof, load_s, notes: loaded.notes })
+    Ok(Subject { engine, work, roof, load_s, notes })
 }
 
 /// The engine's own limits, with room for the largest batch of the grid.
 fn limits(args: &BenchArgs, model: &Decoder, is_cpu: bool) -> Result<EngineLimits> {
     let largest = |numbers: &[u64]| numbers.iter().copied().max().unwrap_or(1);
     let of_grid = largest(&args.prompt).saturating_add(largest(&args.output));
-    let of_jobs = args.job.iter().map(|job| (job.n_prompt + job.n_output) as u64);
+    let of_jobs = args.job.iter().map(|job| job.n_tokens_max() as u64);
     let n_tokens = of_jobs.max().unwrap_or(0).max(of_grid);
     let max_context = model.max_context();
     if n_tokens > max_context as u64 {
@@ -266,6 +282,8 @@ fn row(cell: Cell, rates: &Rates, subject: &Subject) -> Value {
         "decode_tokens_per_s": rates.step_s.map(|s| cell.batch as f64 / s),
         "decode_share_of_floor": rates.step_s.map(|s| share(decode_floor_s, s)),
         "decode_spread": rates.spread,
+        "decode_idle_share": rates.gap.map(|gap| gap.idle),
+        "decode_wait_share": rates.gap.map(|gap| gap.waiting),
     })
 }
 
@@ -301,12 +319,13 @@ fn shown_row(row: &Value) -> String {
         Some(number) => format!("{number:.n_digits$}"),
         None => "-".to_owned(),
     };
+    let gap = gap::shown_gap(&row["decode_idle_share"], &row["decode_wait_share"]);
     let percent = |name: &str| match row[name].as_f64() {
         Some(share) => format!("{:.0}%", 100.0 * share),
         None => "-".to_owned(),
     };
     format!(
-        "{:>8}{:>8}{:>7} |{:>14}{:>7} |{:>13}{:>10}{:>7}",
+        "{:>8}{:>8}{:>7} |{:>14}{:>7} |{:>13}{:>10}{:>7}{gap}",
         number("prompt", 0),
         number("output", 0),
         number("batch", 0),
@@ -372,6 +391,8 @@ mod tests {
             for rate in ["prefill_tokens_per_s", "decode_tokens_per_s", "decode_share_of_floor"] {
                 assert!(cell[rate].as_f64().is_some_and(|rate| rate > 0.0), "{rate}: {cell}");
             }
+            // A CPU does not work beside the host.
+            assert!(cell["decode_idle_share"].is_null(), "{cell}");
         }
         let text = run(&format!("tiny:mixtral {grid} --quantize q8_0")).unwrap();
         assert!(text.lines().count() >= 2 + 1 + 4, "{text}");
