@@ -48,12 +48,21 @@ __device__ __forceinline__ void ldmatrix_transposed(unsigned (&out)[4], const vo
                  : "memory");
 }
 
-// Starts copying 16 bytes to shared memory, past the first cache; zeros when not `wanted`.
+// Starts copying 16 bytes to shared memory, past the first cache, or 8, which cannot pass it; zeros
+// when not `wanted`.
+template <unsigned BYTES = 16>
 __device__ __forceinline__ void copy_async(void* shared, const void* global, bool wanted) {
-    int source_bytes = wanted ? 16 : 0;
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)),
-                 "l"(global), "r"(source_bytes)
-                 : "memory");
+    static_assert(BYTES == 16 || BYTES == 8, "a copy moves 8 or 16 bytes");
+    int source_bytes = wanted ? BYTES : 0;
+    if constexpr (BYTES == 16) {
+        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)),
+                     "l"(global), "r"(source_bytes)
+                     : "memory");
+    } else {
+        asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(shared_address(shared)),
+                     "l"(global), "r"(source_bytes)
+                     : "memory");
+    }
 }
 
 // Closes a group of this thread's copies.
@@ -84,8 +93,9 @@ inline void ldmatrix_transposed(unsigned (&out)[4], const void* shared_row) {
     emulated::LdmatrixOperand operand = {shared_row, out};
     emulated::collective(emulated::LDMATRIX_TRANSPOSED, operand, emulated::load_matrices<true>);
 }
-inline void copy_async(void* shared, const void* global, bool wanted) {
-    emulated::copy_async(shared, global, 16, wanted ? 16 : 0);
+template <unsigned BYTES = 16>
+void copy_async(void* shared, const void* global, bool wanted) {
+    emulated::copy_async(shared, global, BYTES, wanted ? BYTES : 0);
 }
 inline void commit_copies() { emulated::commit_copies(); }
 #define WAIT_COPIES(n_left) emulated::wait_copies(n_left, __COUNTER__)

@@ -58,6 +58,15 @@ impl Quantised {
         self.quant
     }
 
+    /// Address of the first block on a CUDA device, where blocks lie as in [`Quantised::data`].
+    ///
+    /// # Errors
+    /// When they are elsewhere.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn address(&self) -> Result<u64> {
+        Ok(self.tensor.device_ptr()? as u64)
+    }
+
     /// `(n, k)`.
     pub(super) fn dims(&self) -> Result<(usize, usize)> {
         self.tensor.shape().dims2()

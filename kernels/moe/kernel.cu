@@ -8,10 +8,11 @@
 //   out[t] = sum over rank of weights[t, rank] * y[found[t * k + rank]]     (best first)
 //
 // Four kernels, whose heads are in their files; `launch.rs` says how many blocks each has:
-//   moe_route_<type>, moe_sort      `route.cuh`
-//   moe_matmul_<type>_<rows>        `matmul.cuh`, tensor cores, tiles of 16 or 64 rows
-//   moe_matmul_plain_<type>         `matmul.cuh`, any type and shape
-//   moe_join_<type>                 below
+//   moe_route_<type>, moe_sort          `route.cuh`
+//   moe_matmul_<format>_<type>_<rows>   `matmul.cuh`, tensor cores, tiles of 16 or 64 rows
+//   moe_matmul_plain_<format>_<type>    `matmul.cuh`, any type and shape
+//   moe_join_<type>                     below
+// The matrices are of that type (`dense`) or quantised (`q8_0`, `q4_k`): `stored.cuh`.
 #include "matmul.cuh"
 #include "route.cuh"
 
@@ -31,19 +32,13 @@ __device__ void moe_join(const T* __restrict__ y, const float* __restrict__ weig
     }
 }
 
-#define KERNELS(suffix, T)                                                                       \
+#define ROUTE_AND_JOIN(suffix, T)                                                                \
     extern "C" __global__ void moe_route_##suffix(const T* logits, unsigned* experts,            \
                                                   float* weights, unsigned t, unsigned e,        \
                                                   unsigned top_k) {                              \
         moe_route<T>(logits, experts, weights, t, e, top_k);                                     \
     }                                                                                            \
     ENTRY(moe_route_##suffix)                                                                    \
-    extern "C" __global__ void moe_matmul_plain_##suffix(                                        \
-        const T* x, const T* const* w, const unsigned* starts, const unsigned* order, T* y,      \
-        unsigned e, unsigned top_k, unsigned n, unsigned k) {                                    \
-        moe_matmul_plain<T>({x, w, starts, order, y, e, top_k, n, k});                           \
-    }                                                                                            \
-    ENTRY(moe_matmul_plain_##suffix)                                                             \
     extern "C" __global__ void moe_join_##suffix(const T* y, const float* weights,               \
                                                  const unsigned* found, T* out, unsigned top_k,  \
                                                  unsigned h) {                                   \
@@ -51,21 +46,56 @@ __device__ void moe_join(const T* __restrict__ y, const float* __restrict__ weig
     }                                                                                            \
     ENTRY(moe_join_##suffix)
 
+#define PLAIN(suffix, T, W)                                                                      \
+    extern "C" __global__ void moe_matmul_plain_##suffix(                                        \
+        const T* x, const unsigned char* const* w, const unsigned* starts,                       \
+        const unsigned* order, T* y, unsigned e, unsigned top_k, unsigned n, unsigned k) {       \
+        moe_matmul_plain<T, W>({x, w, starts, order, y, e, top_k, n, k});                        \
+    }                                                                                            \
+    ENTRY(moe_matmul_plain_##suffix)
+
 #define MATMUL(suffix, T, Tile)                                                                  \
-    extern "C" __global__ void __launch_bounds__(MATMUL_WARPS * WARP) moe_matmul_##suffix(       \
-        const T* x, const T* const* w, const unsigned* starts, const unsigned* order, T* y,      \
-        unsigned e, unsigned top_k, unsigned n, unsigned k) {                                    \
-        moe_matmul<T, Tile>({x, w, starts, order, y, e, top_k, n, k});                           \
+    extern "C" __global__ void __launch_bounds__(MATMUL_THREADS) moe_matmul_##suffix(            \
+        const T* x, const unsigned char* const* w, const unsigned* starts,                       \
+        const unsigned* order, T* y, unsigned e, unsigned top_k, unsigned n, unsigned k) {       \
+        moe_matmul<Tile>({x, w, starts, order, y, e, top_k, n, k});                              \
     }                                                                                            \
     ENTRY(moe_matmul_##suffix)
 
-KERNELS(f32, float)
-KERNELS(f16, f16)
-KERNELS(bf16, bf16)
-MATMUL(f16_16, f16, SmallTile)
-MATMUL(bf16_16, bf16, SmallTile)
-MATMUL(f16_64, f16, LargeTile)
-MATMUL(bf16_64, bf16, LargeTile)
+// Few rows: the matrices are what is read, so narrow tiles of many bytes on their way.
+template <class T>
+using DenseFew = MatmulTile<T, Dense<T, 64>, 16, 64, 1, 4>;
+template <class W>
+using QuantisedFew = MatmulTile<typename W::Element, W, 16, 64, 1, 4>;
+// Some rows: each element of a matrix serves 64 of them.
+template <class T>
+using DenseSome = MatmulTile<T, Dense<T, 32>, 64, 128, 1, 4>;
+template <class W>
+using QuantisedSome = MatmulTile<typename W::Element, W, 64, 128, 1, 2>;
+
+#define HALF_KERNELS(suffix, T)                                                                  \
+    MATMUL(dense_##suffix##_16, T, DenseFew<T>)                                                  \
+    MATMUL(dense_##suffix##_64, T, DenseSome<T>)                                                 \
+    MATMUL(q8_0_##suffix##_16, T, QuantisedFew<Q8_0<T>>)                                         \
+    MATMUL(q8_0_##suffix##_64, T, QuantisedSome<Q8_0<T>>)                                        \
+    MATMUL(q4_k_##suffix##_16, T, QuantisedFew<Q4K<T>>)                                          \
+    MATMUL(q4_k_##suffix##_64, T, QuantisedSome<Q4K<T>>)
+
+// The plain kernel has steps of its own.
+template <class T>
+using PlainDense = Dense<T, 32>;
+
+#define ANY_KERNELS(suffix, T)                                                                   \
+    ROUTE_AND_JOIN(suffix, T)                                                                    \
+    PLAIN(dense_##suffix, T, PlainDense<T>)                                                      \
+    PLAIN(q8_0_##suffix, T, Q8_0<T>)                                                             \
+    PLAIN(q4_k_##suffix, T, Q4K<T>)
+
+ANY_KERNELS(f32, float)
+ANY_KERNELS(f16, f16)
+ANY_KERNELS(bf16, bf16)
+HALF_KERNELS(f16, f16)
+HALF_KERNELS(bf16, bf16)
 
 extern "C" __global__ void moe_sort(const unsigned* experts, unsigned* starts, unsigned* order,
                                     unsigned* found, unsigned n_places) {

@@ -3,7 +3,10 @@
 //! How many rows an expert gets is known on the device only, so grids have room for the worst case
 //! and blocks without rows end at once.
 
+use std::fmt;
+
 use crate::launch::{Arg, Float, Launch, WARP, arg, dim, threads_for};
+use crate::linear::Quant;
 use crate::silu_mul::launch as gate;
 
 /// Most experts and most experts a token that the router kernel takes.
@@ -20,17 +23,39 @@ const PLAIN_THREADS: usize = 256;
 const SORT_THREADS_MAX: usize = 512;
 const JOIN_THREADS_MAX: usize = 256;
 
-/// Steps of a product that are in shared memory at once.
-const N_STAGES: usize = 4;
+/// Rows and columns of a tile of the plain product.
+const PLAIN_TILE: usize = 16;
 
-/// Mean rows an expert from which the large tile serves: below, most of it would be empty.
-const LARGE_TILE_FROM: usize = 32;
+/// Mean rows an expert from which tiles of 64 rows serve: below, most of them would be empty.
+const SOME_ROWS_FROM: usize = 32;
+
+/// How the matrices of all experts are stored; `Display` gives the part of a kernel's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// In the type of the activations.
+    Dense,
+    /// In quantised blocks.
+    Quantised(Quant),
+}
+
+impl fmt::Display for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dense => "dense",
+            Self::Quantised(quant) => quant.name(),
+        })
+    }
+}
 
 /// Sizes of one call, in the dims alphabet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
-    /// Type of activations, logits and matrices.
+    /// Type of activations and logits.
     pub float: Float,
+    /// How the matrices of gate and up are stored.
+    pub gate_up: Stored,
+    /// How the matrices back are stored.
+    pub down: Stored,
     /// Tokens.
     pub t: usize,
     /// Hidden size.
@@ -43,7 +68,7 @@ pub struct Shape {
     pub top_k: usize,
 }
 
-/// Addresses for [`launches`]. Matrices begin at multiples of 16 bytes.
+/// Addresses for [`launches`]. Matrices begin at multiples of 16 bytes and lie row behind row.
 #[derive(Debug, Clone, Copy)]
 pub struct Pointers {
     /// `[t, h]`.
@@ -115,17 +140,33 @@ pub fn workspace_bytes(shape: Shape) -> usize {
 /// # Panics
 /// When there are more experts, or more a token, than the router takes.
 pub fn launches(shape: Shape, at: &Pointers) -> Vec<Launch> {
-    let Shape { float, t, h, i, e, top_k } = shape;
+    let Shape { float, gate_up, down, t, h, i, e, top_k } = shape;
     assert!(e <= N_EXPERTS_MAX && top_k <= TOP_K_MAX.min(e), "{top_k} of {e} experts");
     let work = Workspace::at(at.workspace, shape);
-    let up = Product { x: at.x, w: at.gate_up, y: work.gate_up, n: 2 * i, k: h, is_gathered: true };
-    let down = Product { x: work.hidden, w: at.down, y: work.said, n: h, k: i, is_gathered: false };
+    let gated = Product {
+        x: at.x,
+        w: at.gate_up,
+        stored: gate_up,
+        y: work.gate_up,
+        n: 2 * i,
+        k: h,
+        is_gathered: true,
+    };
+    let back = Product {
+        x: work.hidden,
+        w: at.down,
+        stored: down,
+        y: work.said,
+        n: h,
+        k: i,
+        is_gathered: false,
+    };
     vec![
         route(shape, at.logits, &work),
         sort(shape, &work),
-        matmul(shape, &work, &up),
+        matmul(shape, &work, &gated),
         gate::silu_mul(gate::Shape { float, t: t * top_k, i }, work.gate_up, work.hidden),
-        matmul(shape, &work, &down),
+        matmul(shape, &work, &back),
         join(shape, &work, at.out),
     ]
 }
@@ -171,6 +212,7 @@ fn join(shape: Shape, work: &Workspace, out: u64) -> Launch {
 struct Product {
     x: u64,
     w: u64,
+    stored: Stored,
     y: u64,
     n: usize,
     k: usize,
@@ -178,57 +220,77 @@ struct Product {
     is_gathered: bool,
 }
 
-/// The part of a product that one block makes.
+/// The part of a product that one block makes, as `kernel.cu` has them.
+#[derive(Debug, Clone, Copy)]
 struct Tile {
-    /// The end of the kernel's name.
-    suffix: String,
     n_rows: usize,
     n_columns: usize,
-    n_threads: usize,
-    shared_bytes: usize,
+    /// Steps that are in shared memory at once.
+    n_stages: usize,
+    /// Elements of a step.
+    step: usize,
+    /// Bytes from one column's step to the next.
+    column_bytes: usize,
 }
 
 impl Tile {
-    fn of(shape: Shape, product: &Product) -> Self {
-        let float = shape.float;
-        let is_aligned = product.x.is_multiple_of(16) && product.k.is_multiple_of(8);
-        if float == Float::F32 || !is_aligned || !product.n.is_multiple_of(2) {
-            let shared_bytes = 2 * 16 * (WARP + 1) * size_of::<f32>();
-            let suffix = format!("plain_{float}");
-            return Self {
-                suffix,
-                n_rows: 16,
-                n_columns: 16,
-                n_threads: PLAIN_THREADS,
-                shared_bytes,
-            };
+    /// The tile for this product on tensor cores, or none where they do not take it.
+    fn of(shape: Shape, product: &Product) -> Option<Self> {
+        let Product { x, stored, n, k, .. } = *product;
+        let takes = shape.float != Float::F32 && x.is_multiple_of(16) && n.is_multiple_of(2);
+        let n_rows_mean = shape.t * shape.top_k / shape.e;
+        // Elements that whole copies move, then the step, and the bytes of its columns.
+        let (whole, step, column_bytes) = match stored {
+            Stored::Dense if n_rows_mean < SOME_ROWS_FROM => (8, 64, 144),
+            Stored::Dense => (8, 32, 80),
+            Stored::Quantised(Quant::Q8_0) => (128, 128, 144),
+            Stored::Quantised(Quant::Q4K) => (256, 128, 80),
+        };
+        if !takes || !k.is_multiple_of(whole) {
+            return None;
         }
-        let is_large = shape.t * shape.top_k >= LARGE_TILE_FROM * shape.e;
-        let (n_rows, n_columns, step) = if is_large { (64, 128, 32) } else { (16, 64, 64) };
-        Self {
-            suffix: format!("{float}_{n_rows}"),
-            n_rows,
-            n_columns,
-            n_threads: MATMUL_THREADS,
-            shared_bytes: N_STAGES * (n_rows + n_columns) * (step + 8) * float.size(),
-        }
+        let (n_rows, n_columns, n_stages) = match stored {
+            Stored::Dense | Stored::Quantised(_) if n_rows_mean < SOME_ROWS_FROM => (16, 64, 4),
+            Stored::Dense => (64, 128, 4),
+            Stored::Quantised(_) => (64, 128, 2),
+        };
+        Some(Self { n_rows, n_columns, n_stages, step, column_bytes })
+    }
+
+    /// Shared memory: the rows' numbers, then the steps of rows and columns.
+    fn shared_bytes(self, float: Float) -> usize {
+        let row_bytes = (self.step + 8) * float.size();
+        let stage_bytes = self.n_rows * row_bytes + self.n_columns * self.column_bytes;
+        self.n_rows * size_of::<u32>() + self.n_stages * stage_bytes
     }
 }
 
 fn matmul(shape: Shape, work: &Workspace, product: &Product) -> Launch {
-    let Product { x, w, y, n, k, is_gathered } = *product;
-    let tile = Tile::of(shape, product);
+    let Product { x, w, stored, y, n, k, is_gathered } = *product;
+    let float = shape.float;
+    let (kernel, n_rows, n_columns, n_threads, shared_bytes) = match Tile::of(shape, product) {
+        Some(tile) => {
+            let Tile { n_rows, n_columns, .. } = tile;
+            let kernel = format!("moe_matmul_{stored}_{float}_{n_rows}");
+            (kernel, n_rows, n_columns, MATMUL_THREADS, tile.shared_bytes(float))
+        }
+        None => {
+            let shared_bytes = 2 * PLAIN_TILE * (WARP + 1) * size_of::<f32>();
+            let kernel = format!("moe_matmul_plain_{stored}_{float}");
+            (kernel, PLAIN_TILE, PLAIN_TILE, PLAIN_THREADS, shared_bytes)
+        }
+    };
     let n_places = shape.t * shape.top_k;
     // Every expert may end in a tile that is not full, but no more experts than places have rows.
-    let n_tiles = n_places / tile.n_rows + shape.e.min(n_places);
+    let n_tiles = n_places / n_rows + shape.e.min(n_places);
     let top_k = if is_gathered { shape.top_k } else { 0 };
     let pointers = [x, w, work.starts, work.order, y];
     Launch {
         op: "moe",
-        kernel: format!("moe_matmul_{}", tile.suffix),
-        grid: [dim(n_tiles), dim(n.div_ceil(tile.n_columns)), 1],
-        n_threads: dim(tile.n_threads),
-        shared_bytes: dim(tile.shared_bytes),
+        kernel,
+        grid: [dim(n_tiles * n.div_ceil(n_columns)), 1, 1],
+        n_threads: dim(n_threads),
+        shared_bytes: dim(shared_bytes),
         args: args(&pointers, &[shape.e, top_k, n, k]),
     }
 }

@@ -8,8 +8,8 @@
 //!
 //! On CPU (`cpu.rs`) rows are sorted by expert and each expert multiplies its own rows once. The
 //! portable path never brings the routing to the host, at the price told in `portable.rs`; on CUDA
-//! kernels of our own sort rows and multiply each by its expert (`cuda.rs`, `kernel.cu`). Must not
-//! know layers.
+//! kernels of our own sort rows and multiply each by its expert, dense or quantised (`cuda.rs`,
+//! `kernel.cu`). Must not know layers.
 
 mod cpu;
 #[cfg(feature = "cuda")]

@@ -4,7 +4,7 @@
 //! and its output is weighted, with 0 where it was not chosen: `e / k` times the arithmetic that
 //! is needed (4 times for Mixtral) and no synchronisation. For a decode of a few rows, which is
 //! bound by reading weights, it costs little once each expert is wanted by some row; for prefill
-//! it costs all of that, until the grouped kernel is here.
+//! it costs all of that, which CUDA's own kernels save.
 //!
 //! Top-k without a sort: an expert's rank is the number of those that beat it. Candle's sort on
 //! CUDA is limited in width and leaves ties open.

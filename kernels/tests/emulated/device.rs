@@ -125,7 +125,7 @@ impl Device {
     }
 
     /// A buffer of these bytes.
-    fn put_bytes(&self, bytes: &[u8]) -> Buffer {
+    pub(crate) fn put_bytes(&self, bytes: &[u8]) -> Buffer {
         let buffer = self.blank(bytes.len());
         // SAFETY: the buffer was just made for as many bytes.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.start, bytes.len()) };

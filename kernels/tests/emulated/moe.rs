@@ -1,7 +1,11 @@
 //! A mixture of experts: the choice and the sort exactly, the whole closely.
 
+use candle_core::{Device as Host, Tensor};
 use stillroom_kernels::launch::{Float, Launch};
-use stillroom_kernels::moe::launch::{Pointers, Shape, Workspace, launches, workspace_bytes};
+use stillroom_kernels::linear::{Format, Quant, Weight};
+use stillroom_kernels::moe::launch::{
+    Pointers, Shape, Stored, Workspace, launches, workspace_bytes,
+};
 use stillroom_kernels::moe::reference::{PlainExpert, moe};
 use stillroom_kernels::moe::route;
 
@@ -23,34 +27,33 @@ struct Case {
 
 impl Case {
     fn new(shape: Shape, on: Device) -> Self {
-        let Shape { float, t, h, i, e, top_k } = shape;
+        let Shape { float, t, h, i, e, top_k, .. } = shape;
         let mut noise = Noise::new(61);
         let x = on.put(&noise.spiky(t * h), float);
         // Rounded to halves, so that some rows have ties at the border of the top k.
         let halves = noise.spiky(t * e).into_iter().map(|x| (x * 2.0).round() / 2.0);
         let logits = on.put(&halves.collect::<Vec<_>>(), float);
-        let mut matrices = |n: usize, k: usize| -> Vec<Buffer> {
+        let mut matrices = |stored, n: usize, k: usize| -> (Vec<u64>, Vec<Vec<f32>>) {
             let scale = 1.0 / (k as f32).sqrt();
             let mut one = || noise.spiky(n * k).iter().map(|x| x * scale).collect::<Vec<_>>();
-            (0..e).map(|_| on.put(&one(), float)).collect()
+            (0..e).map(|_| put_matrix(&on, stored, float, one(), (n, k))).unzip()
         };
-        let (gate_up, down) = (matrices(2 * i, h), matrices(h, i));
+        let gate_up = matrices(shape.gate_up, 2 * i, h);
+        let down = matrices(shape.down, h, i);
         let experts: Vec<PlainExpert> = gate_up
-            .iter()
-            .zip(&down)
-            .map(|(up, down)| PlainExpert { gate_up: up.read(float), down: down.read(float) })
+            .1
+            .into_iter()
+            .zip(down.1)
+            .map(|(gate_up, down)| PlainExpert { gate_up, down })
             .collect();
         let wanted = moe(&x.read(float), &logits.read(float), h, &experts, top_k);
-        let list = |matrices: &[Buffer]| {
-            on.put_u64(&matrices.iter().map(|x| x.address()).collect::<Vec<_>>()).address()
-        };
         let workspace = on.blank(workspace_bytes(shape));
         let out = on.blank(t * h * float.size());
         let at = Pointers {
             x: x.address(),
             logits: logits.address(),
-            gate_up: list(&gate_up),
-            down: list(&down),
+            gate_up: on.put_u64(&gate_up.0).address(),
+            down: on.put_u64(&down.0).address(),
             workspace: workspace.address(),
             out: out.address(),
         };
@@ -92,41 +95,98 @@ impl Case {
     }
 }
 
+/// Stores one matrix `[n, k]`: where it lies, and what it then holds.
+fn put_matrix(
+    on: &Device,
+    stored: Stored,
+    float: Float,
+    matrix: Vec<f32>,
+    (n, k): (usize, usize),
+) -> (u64, Vec<f32>) {
+    let Stored::Quantised(quant) = stored else {
+        let matrix = on.put(&matrix, float);
+        return (matrix.address(), matrix.read(float));
+    };
+    let matrix = Tensor::from_vec(matrix, (n, k), &Host::Cpu).unwrap();
+    let weight = Weight::from_tensor(&matrix, Format::Quantised(quant), &Host::Cpu).unwrap();
+    let Weight::Quantised(blocks) = &weight else { panic!("{quant:?} is what was asked for") };
+    let address = on.put_bytes(&blocks.data().unwrap()).address();
+    let values = weight.to_f32().unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    (address, values)
+}
+
 fn same(what: &str, found: &[u32], wanted: &[u32]) -> Result<(), String> {
     if found == wanted { Ok(()) } else { Err(format!("{what}: {found:?}, wanted {wanted:?}")) }
+}
+
+const DENSE: [Stored; 2] = [Stored::Dense; 2];
+const Q8_0: Stored = Stored::Quantised(Quant::Q8_0);
+const Q4K: Stored = Stored::Quantised(Quant::Q4K);
+
+/// `[t, h, i, e, k]`, and how the matrices there and back are stored.
+fn shape(float: Float, [t, h, i, e, top_k]: [usize; 5], [gate_up, down]: [Stored; 2]) -> Shape {
+    Shape { float, gate_up, down, t, h, i, e, top_k }
 }
 
 #[test]
 fn matches_the_reference() {
     let sizes = [
-        (1, 32, 64, 8, 2),
-        (7, 16, 8, 4, 1),
-        (40, 64, 48, 8, 2),
-        (3, 8, 8, 3, 3),
-        (5, 24, 40, 40, 6),
-        (90, 40, 136, 3, 2),
-        (2, 7, 5, 3, 2),
+        [1, 32, 64, 8, 2],
+        [7, 16, 8, 4, 1],
+        [40, 64, 48, 8, 2],
+        [3, 8, 8, 3, 3],
+        [5, 24, 40, 40, 6],
+        [90, 40, 136, 3, 2],
+        [2, 7, 5, 3, 2],
     ];
-    for (t, h, i, e, top_k) in sizes {
+    for sizes in sizes {
         for float in FLOATS {
-            let shape = Shape { float, t, h, i, e, top_k };
-            Case::new(shape, Device::of("moe")).check().unwrap();
+            Case::new(shape(float, sizes, DENSE), Device::of("moe")).check().unwrap();
+        }
+    }
+}
+
+/// Rows that are whole steps go to the tensor cores, others and f32 to the plain product.
+#[test]
+fn quantised_experts_match_the_reference() {
+    let sizes = [
+        ([1, 128, 256, 8, 2], [Q8_0, Q8_0]),
+        ([40, 384, 64, 3, 2], [Q8_0, Q8_0]),
+        ([5, 256, 512, 4, 2], [Q4K, Q4K]),
+        ([70, 512, 256, 4, 2], [Q4K, Q4K]),
+        // A width that has no blocks of 256, as q4_k was asked for.
+        ([9, 256, 96, 3, 2], [Q4K, Q8_0]),
+        ([6, 24, 128, 3, 1], [Stored::Dense, Q8_0]),
+    ];
+    for (sizes, stored) in sizes {
+        for float in FLOATS {
+            Case::new(shape(float, sizes, stored), Device::of("moe")).check().unwrap();
         }
     }
 }
 
 #[test]
-fn many_tokens_take_the_large_tile() {
-    let shape = Shape { float: Float::Bf16, t: 140, h: 200, i: 72, e: 4, top_k: 2 };
-    let case = Case::new(shape, Device::of("moe"));
-    assert_eq!(launches(shape, &case.at)[2].kernel, "moe_matmul_bf16_64");
-    case.check().unwrap();
+fn rows_an_expert_choose_the_tile() {
+    let cases = [
+        ([60, 200, 72, 4, 2], DENSE, "moe_matmul_dense_bf16_16"),
+        ([140, 200, 72, 4, 2], DENSE, "moe_matmul_dense_bf16_64"),
+        ([60, 128, 256, 4, 2], [Q8_0, Q8_0], "moe_matmul_q8_0_bf16_16"),
+        ([140, 128, 256, 4, 2], [Q8_0, Q8_0], "moe_matmul_q8_0_bf16_64"),
+        ([60, 256, 256, 4, 2], [Q4K, Q4K], "moe_matmul_q4_k_bf16_16"),
+        ([140, 256, 256, 4, 2], [Q4K, Q4K], "moe_matmul_q4_k_bf16_64"),
+        ([140, 96, 128, 4, 2], [Q8_0, Q8_0], "moe_matmul_plain_q8_0_bf16"),
+    ];
+    for (sizes, stored, kernel) in cases {
+        let case = Case::new(shape(Float::Bf16, sizes, stored), Device::of("moe"));
+        assert_eq!(launches(case.shape, &case.at)[2].kernel, kernel);
+        case.check().unwrap();
+    }
 }
 
 /// As on the host: NaN logits are chosen last, and make the weights of their row NaN.
 #[test]
 fn a_broken_row_shows_and_stays_alone() {
-    let shape = Shape { float: Float::F32, t: 2, h: 8, i: 8, e: 3, top_k: 2 };
+    let shape = shape(Float::F32, [2, 8, 8, 3, 2], DENSE);
     let on = Device::of("moe");
     let logits = on.put(&[f32::NAN, 1.0, 2.0, 0.5, 1.0, 2.0], Float::F32);
     let workspace = on.blank(workspace_bytes(shape));
@@ -145,19 +205,26 @@ fn a_broken_row_shows_and_stays_alone() {
     assert!(weights[2..].iter().all(|weight| weight.is_finite()), "{weights:?}");
 }
 
+/// In each of the tiles, and in the plain product; more places than threads sort.
 #[test]
 fn every_barrier_and_wait_is_needed() {
-    expect_all_missed("moe", |device| {
-        let case = |float, t, k| {
-            let shape = Shape { float, t, h: k, i: k, e: 3, top_k: 2 };
+    let shapes = [
+        shape(Float::Bf16, [300, 328, 40, 24, 2], DENSE),
+        shape(Float::Bf16, [300, 200, 40, 3, 2], DENSE),
+        shape(Float::Bf16, [300, 640, 128, 24, 2], [Q8_0, Q8_0]),
+        shape(Float::Bf16, [300, 384, 128, 3, 2], [Q8_0, Q8_0]),
+        shape(Float::Bf16, [300, 512, 256, 24, 2], [Q4K, Q4K]),
+        shape(Float::Bf16, [300, 512, 256, 3, 2], [Q4K, Q4K]),
+        shape(Float::F32, [300, 40, 40, 3, 2], DENSE),
+    ];
+    for shape in shapes {
+        expect_all_missed("moe", |device| {
             let mut on = Device::of("moe");
             (on.removed, on.backwards) = (device.removed, device.backwards);
             let case = Case::new(shape, on);
             let result = case.check();
             device.note_places(&case.on);
             result
-        };
-        case(Float::Bf16, 300, 200)?;
-        case(Float::F32, 20, 40)
-    });
+        });
+    }
 }

@@ -20,6 +20,13 @@ impl Close {
         Self { absolute: gap, relative: gap }
     }
 
+    /// The gap where activations are rounded to 8 bits before each of a few products, as candle's
+    /// quantised ones do: with one scale for up to 256 of them, spikes among them.
+    #[allow(dead_code, reason = "the emulated kernels round nothing, and share this file")]
+    pub(crate) fn of_bytes() -> Self {
+        Self { absolute: 8e-2, relative: 8e-2 }
+    }
+
     /// Asserts that `found` has `dims` and comes near `wanted`, element by element.
     pub(crate) fn assert(self, what: &str, found: &Tensor, dims: &[usize], wanted: &[f32]) {
         assert_eq!(found.dims(), dims, "{what}");

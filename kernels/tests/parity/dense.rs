@@ -187,6 +187,48 @@ devices!(moe_matches_the_reference, |path: &Path| {
     }
 });
 
+// Rows of whole steps, of whole blocks only, and of no block of the format that is wanted.
+devices!(quantised_moe_matches_the_reference, |path: &Path| {
+    let mut noise = Noise::new(19);
+    let shapes =
+        [(1, 256, 512, 8, 2), (7, 128, 96, 4, 2), (40, 512, 256, 8, 2), (150, 256, 96, 4, 2)];
+    for (t, h, i, e, top_k) in shapes {
+        for quant in [Quant::Q8_0, Quant::Q4K] {
+            let (mut held, mut plain) = (Vec::new(), Vec::new());
+            for _ in 0..e {
+                let mut matrix = |n: usize, k: usize| {
+                    let scale = 1.0 / (k as f32).sqrt();
+                    let w: Vec<f32> = noise.spiky(n * k).iter().map(|w| w * scale).collect();
+                    let w = Tensor::from_vec(w, (n, k), &Device::Cpu).unwrap();
+                    let here = linear::quantize(&w, quant, &Device::Cpu).unwrap();
+                    let there = linear::quantize(&w, quant, &path.device).unwrap();
+                    let values = here.to_f32().unwrap().flatten_all().unwrap();
+                    (Linear::new(Arc::new(there), RowOrder::Fixed), values.to_vec1().unwrap())
+                };
+                let (gate_up, down) = (matrix(2 * i, h), matrix(h, i));
+                held.push(Expert { gate_up: gate_up.0, down: down.0 });
+                plain.push(moe::reference::PlainExpert { gate_up: gate_up.1, down: down.1 });
+            }
+            let held: moe::Experts = held.into_iter().collect();
+            let dtypes = if path.device.is_cpu() { &[DType::F32] } else { path.dtypes() };
+            for &dtype in dtypes {
+                let (x, x_rounded) = path.put(&noise.spiky(t * h), &[t, h], dtype);
+                let (on, logits) = path.put(&noise.spiky(t * e), &[t, e], dtype);
+                let found = match path.portable {
+                    true => moe::portable::moe(&x, &on, &held, top_k),
+                    false => moe::moe(&x, &on, &held, top_k),
+                };
+                let wanted = moe::reference::moe(&x_rounded, &logits, h, &plain, top_k);
+                let what = format!("{t} rows, {top_k} of {e} in {dtype:?} and {quant:?}");
+                // Only our own kernels leave the activations as they are.
+                let is_ours = path.device.is_cuda();
+                let close = if is_ours { Close::of(dtype) } else { Close::of_bytes() };
+                close.assert(&what, &found.unwrap(), &[t, h], &wanted);
+            }
+        }
+    }
+});
+
 /// A token's bits do not depend on who else chose its experts, in f32 and in fixed blocks.
 #[test]
 fn a_token_has_the_same_bits_in_any_crowd_of_experts() {
