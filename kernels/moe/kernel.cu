@@ -9,7 +9,7 @@
 //
 // Four kernels, whose heads are in their files; `launch.rs` says how many blocks each has:
 //   moe_route_<type>, moe_sort          `route.cuh`
-//   moe_matmul_<format>_<type>_<rows>   `matmul.cuh`, tensor cores, tiles of 16 or 64 rows
+//   moe_matmul_<format>_<type>_<rows>   `matmul.cuh`, tensor cores, tiles of 16, 64 or 128 rows
 //   moe_matmul_plain_<format>_<type>    `matmul.cuh`, any type and shape
 //   moe_join_<type>                     below
 // The matrices are of that type (`dense`) or quantised (`q8_0`, `q4_k`): `stored.cuh`.
@@ -72,10 +72,15 @@ template <class T>
 using DenseSome = MatmulTile<T, Dense<T, 32>, 64, 128, 1, 4>;
 template <class W>
 using QuantisedSome = MatmulTile<typename W::Element, W, 64, 128, 1, 2>;
+// Many rows: the multiplications are what takes the time, so tiles of which little is read for
+// much arithmetic, from memory and, by warps of 64 by 64, from shared memory.
+template <class T>
+using DenseMany = MatmulTile<T, Dense<T, 32>, 128, 128, 2, 4>;
 
 #define HALF_KERNELS(suffix, T)                                                                  \
     MATMUL(dense_##suffix##_16, T, DenseFew<T>)                                                  \
     MATMUL(dense_##suffix##_64, T, DenseSome<T>)                                                 \
+    MATMUL(dense_##suffix##_128, T, DenseMany<T>)                                                \
     MATMUL(q8_0_##suffix##_16, T, QuantisedFew<Q8_0<T>>)                                         \
     MATMUL(q8_0_##suffix##_64, T, QuantisedSome<Q8_0<T>>)                                        \
     MATMUL(q4_k_##suffix##_16, T, QuantisedFew<Q4K<T>>)                                          \

@@ -29,6 +29,10 @@ const PLAIN_TILE: usize = 16;
 /// Mean rows an expert from which tiles of 64 rows serve: below, most of them would be empty.
 const SOME_ROWS_FROM: usize = 32;
 
+/// The same for tiles of 128 rows: an expert's last one is half empty on average, which from here on
+/// costs a quarter of the arithmetic at most.
+const MANY_ROWS_FROM: usize = 256;
+
 /// How the matrices of all experts are stored; `Display` gives the part of a kernel's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stored {
@@ -251,7 +255,8 @@ impl Tile {
         }
         let (n_rows, n_columns, n_stages) = match stored {
             Stored::Dense | Stored::Quantised(_) if n_rows_mean < SOME_ROWS_FROM => (16, 64, 4),
-            Stored::Dense => (64, 128, 4),
+            Stored::Dense if n_rows_mean < MANY_ROWS_FROM => (64, 128, 4),
+            Stored::Dense => (128, 128, 4),
             Stored::Quantised(_) => (64, 128, 2),
         };
         Some(Self { n_rows, n_columns, n_stages, step, column_bytes })

@@ -170,6 +170,7 @@ fn rows_an_expert_choose_the_tile() {
     let cases = [
         ([60, 200, 72, 4, 2], DENSE, "moe_matmul_dense_bf16_16"),
         ([140, 200, 72, 4, 2], DENSE, "moe_matmul_dense_bf16_64"),
+        ([520, 72, 136, 2, 1], DENSE, "moe_matmul_dense_bf16_128"),
         ([60, 128, 256, 4, 2], [Q8_0, Q8_0], "moe_matmul_q8_0_bf16_16"),
         ([140, 128, 256, 4, 2], [Q8_0, Q8_0], "moe_matmul_q8_0_bf16_64"),
         ([60, 256, 256, 4, 2], [Q4K, Q4K], "moe_matmul_q4_k_bf16_16"),
@@ -211,6 +212,7 @@ fn every_barrier_and_wait_is_needed() {
     let shapes = [
         shape(Float::Bf16, [300, 328, 40, 24, 2], DENSE),
         shape(Float::Bf16, [300, 200, 40, 3, 2], DENSE),
+        shape(Float::Bf16, [800, 200, 40, 3, 1], DENSE),
         shape(Float::Bf16, [300, 640, 128, 24, 2], [Q8_0, Q8_0]),
         shape(Float::Bf16, [300, 384, 128, 3, 2], [Q8_0, Q8_0]),
         shape(Float::Bf16, [300, 512, 256, 24, 2], [Q4K, Q4K]),
