@@ -67,6 +67,40 @@ pub(super) fn limits(
     Ok(EngineLimits { n_step_tokens_max, ..limits })
 }
 
+/// `wanted`, with no more KV memory than a device has room for beside its largest step. That is made
+/// smaller before fewer than `n_blocks_min` are left.
+///
+/// # Errors
+/// When the device has no room for one block, or fails.
+pub fn affordable(
+    model: &Decoder,
+    device: &Device,
+    wanted: EngineLimits,
+    n_blocks_min: usize,
+) -> Result<EngineLimits> {
+    let block_bytes = model.kv_shape().block_bytes();
+    let limits = afforded(&Placed { model, device }, wanted, n_blocks_min, block_bytes)?;
+    if limits.n_blocks == 0 {
+        let what = "the device has no room for keys and values".to_owned();
+        return Err(Error::environment(what, "use a smaller or quantised model"));
+    }
+    Ok(limits)
+}
+
+fn afforded(
+    room: &impl Room,
+    wanted: EngineLimits,
+    n_blocks_min: usize,
+    block_bytes: usize,
+) -> Result<EngineLimits> {
+    let kv_bytes_min = n_blocks_min.min(wanted.n_blocks) * block_bytes;
+    let Some((n_step_tokens_max, room)) = fitted(room, wanted, kv_bytes_min)? else {
+        return Ok(wanted);
+    };
+    let n_blocks = wanted.n_blocks.min(room / block_bytes);
+    Ok(EngineLimits { n_step_tokens_max, n_blocks, ..wanted })
+}
+
 /// Rows of a step and the bytes left for KV memory beside it; `None` where nothing can be asked.
 fn fitted(
     room: &impl Room,
@@ -147,6 +181,21 @@ mod tests {
         // 8192 rows take 128 MiB, and 16 are left beside them.
         check(Some(1000), 100, Some((8192, 856)), 1);
         check(None, 100, None, 1);
+    }
+
+    #[test]
+    fn no_more_blocks_are_made_than_fit() {
+        let wanted = EngineLimits::for_gpu(&SHAPE, 4096, 1 << 30).unwrap();
+        let wanted = EngineLimits { n_blocks: 500, ..wanted };
+        let blocks = |free: Option<u64>| {
+            let room = Fake { free: free.map(|mib| mib * MIB), n_asked: Cell::new(0) };
+            let limits = afforded(&room, wanted, 100, 1 << 20).unwrap();
+            (limits.n_step_tokens_max, limits.n_blocks)
+        };
+        assert_eq!(blocks(None), (8192, 500));
+        assert_eq!(blocks(Some(1000)), (8192, 500));
+        assert_eq!(blocks(Some(400)), (8192, 256));
+        assert_eq!(blocks(Some(200)), (4096, 128));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod local;
 mod source;
 
 pub use door::{Answer, Ask, Door, Options, Refusal};
+pub use fit::affordable;
 pub use folder::{ModelFolder, Needs};
 pub use local::{Llm, Voice};
 pub use source::tiny;

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use stillroom_kernels::linear::Format;
+use stillroom_kernels::paged::BLOCK;
 use stillroom_kernels::switch;
 use stillroom_models::{self as models, Decoder, LoadOptions, Model, ModelConfig, Quant};
 
@@ -177,11 +178,23 @@ fn load(args: &BenchArgs, folder: &Path) -> Result<Subject> {
         Some(_) | None => roof,
     };
     let shape = loaded.model.kv_shape();
-    let limits = limits(args, &loaded.model, device.is_cpu())?;
+    let wanted = limits(args, &loaded.model, device.is_cpu())?;
+    // Enough for one sequence of the longest: what then does not fit waits its turn.
+    let n_blocks_min = wanted.n_blocks.div_ceil(wanted.n_sequences_max);
+    let limits = llm::affordable(&loaded.model, &device, wanted, n_blocks_min)?;
+    let mut notes = loaded.notes;
+    if limits != wanted {
+        notes.push(format!(
+            "the device has room for {} of {} tokens of keys and values, beside steps of {} rows",
+            limits.n_blocks * BLOCK,
+            wanted.n_blocks * BLOCK,
+            limits.n_step_tokens_max,
+        ));
+    }
     let format = |k: usize| Format::choose(options.quantize, k, shape.dtype, &device);
     let work = Work::of(&config, &shape, format);
     let engine = Engine::new(loaded.model, limits)?;
-    Ok(Subject { engine, work, roof, load_s, notes: loaded.notes })
+    Ok(Subject { engine, work, roof, load_s, notes })
 }
 
 /// The engine's own limits, with room for the largest batch of the grid.
