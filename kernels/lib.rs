@@ -24,6 +24,7 @@
 pub mod cuda;
 pub mod embed;
 pub mod fault;
+pub mod idle;
 pub mod kv_write;
 pub mod launch;
 pub mod linear;

@@ -12,6 +12,7 @@ pub mod portable;
 #[cfg(not(feature = "cuda"))]
 use portable as cuda;
 
+use crate::idle::{self, Moment};
 use crate::linear::Weight;
 use crate::shape::Shapes;
 use crate::switch;
@@ -33,6 +34,10 @@ impl Embedding {
     /// # Errors
     /// When a token lies outside the table (on CPU) or the shapes are others.
     pub fn forward(&self, tokens: &Tensor, dtype: DType) -> Result<Tensor> {
+        // The first op of a step.
+        if !tokens.device().is_cpu() {
+            idle::tell(Moment::Begins);
+        }
         let rows = match self {
             Self::Table(table) => gather(table, tokens)?,
             Self::Tied(weight) => weight.gather(tokens)?,

@@ -5,6 +5,7 @@ use candle_core::{DType, Tensor};
 use super::launch::{Plan, Pointers, VOCABULARY_MAX};
 use super::{Drawn, RowParams, SampleError, on_host};
 use crate::cuda::{address, device_of, expect_float, launch, unwritten_as};
+use crate::idle::{self, Moment};
 
 pub(super) fn sample(logits: &Tensor, params: &[RowParams<'_>]) -> Result<Vec<Drawn>, SampleError> {
     let (s, v) = logits.dims2()?;
@@ -27,5 +28,8 @@ pub(super) fn sample(logits: &Tensor, params: &[RowParams<'_>]) -> Result<Vec<Dr
     // the plan says, and the kernel writes all of `out`.
     unsafe { launch(device_of(logits)?, &plan.launch(float, &at)) }?;
     // The one place of a step where the host waits for the device.
-    plan.read(&out.to_vec1::<u32>()?)
+    idle::tell(Moment::Waits);
+    let words = out.to_vec1::<u32>()?;
+    idle::tell(Moment::Idle);
+    plan.read(&words)
 }

@@ -32,6 +32,7 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use crate::host::HostF32;
+use crate::idle::{self, Moment};
 use crate::shape::Shapes;
 use crate::switch;
 
@@ -145,7 +146,16 @@ pub fn sample(logits: &Tensor, params: &[RowParams<'_>]) -> Result<Vec<Drawn>, S
 /// [`sample()`] on the CPU; the shape is checked there.
 fn on_host(logits: &Tensor, params: &[RowParams<'_>]) -> Result<Vec<Drawn>, SampleError> {
     let v = logits.dim(1)?;
-    let logits = logits.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
+    let logits = logits.to_dtype(DType::F32)?;
+    let logits = match logits.device() {
+        Device::Cpu => logits,
+        Device::Cuda(_) | Device::Metal(_) => {
+            idle::tell(Moment::Waits);
+            let fetched = logits.to_device(&Device::Cpu)?;
+            idle::tell(Moment::Idle);
+            fetched
+        }
+    };
     let logits = HostF32::of(&logits)?;
     let draws: Vec<_> = logits
         .par_chunks(v.max(1))

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use stillroom_models::{Decoder, Model as _};
 
 use super::floor::Work;
+use super::gap::{Gap, shown_gap};
 use super::machine::Roof;
 use super::measure::{Cell, request, unfit};
 use crate::Result;
@@ -84,6 +85,7 @@ impl Job {
         let vocab_size = engine.model().vocab_size() as u64;
         let shared = request(cell, u64::MAX, seed, vocab_size).prompt[..n_shared].to_vec();
         let before = engine.stats();
+        let gap_before = Gap::now();
         let start = Instant::now();
         for number in 0..n_requests as u64 {
             let mut request = request(cell, number, seed, vocab_size);
@@ -94,7 +96,11 @@ impl Job {
         while engine.n_in_flight() > 0 {
             engine.step()?;
         }
-        let wall_s = start.elapsed().as_secs_f64();
+        let wall = start.elapsed();
+        let mut gap = Gap::default();
+        gap.add_since(gap_before);
+        let gap = gap.shares(wall);
+        let wall_s = wall.as_secs_f64();
         let after = engine.stats();
         let n_made = (after.n_generated_tokens - before.n_generated_tokens) as f64;
         let n_read = (after.n_prompt_tokens - before.n_prompt_tokens) as f64;
@@ -115,6 +121,8 @@ impl Job {
             "hit_rate": n_cached / n_read,
             "steps": n_steps,
             "ms_per_step": 1e3 * wall_s / n_steps as f64,
+            "idle_share": gap.map(|gap| gap.idle),
+            "wait_share": gap.map(|gap| gap.waiting),
             "preemptions": after.n_preemptions - before.n_preemptions,
             "narrowed": after.n_narrowed - before.n_narrowed,
         }))
@@ -124,9 +132,10 @@ impl Job {
 /// One line of the report.
 pub(super) fn shown(job: &Value) -> String {
     let number = |name: &str| job[name].as_f64().unwrap_or_default();
+    let gap = shown_gap(&job["idle_share"], &job["wait_share"]);
     format!(
         "job      {} requests of {}+{} ({} shared), {} at a time: {:.1} s, {:.2} requests/s, {:.0} \
-         output tok/s, {:.0} tok/s in all, {:.0}% of the floor",
+         output tok/s, {:.0} tok/s in all, {:.0}% of the floor{gap}",
         job["requests"],
         job["prompt"],
         job["output"],

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use stillroom_models::{Decoder, Model as _};
 
+use super::gap::{Gap, Shares};
 use crate::Result;
 use crate::engine::Engine;
 use crate::engine::request::{Request, RequestId, Sampling, TokenId};
@@ -32,6 +33,8 @@ pub(super) struct Rates {
     pub(super) prefill_s: f64,
     /// Mean time of a step that decodes the whole batch; `None` when there was none.
     pub(super) step_s: Option<f64>,
+    /// What those steps were made of, where the device works beside the host.
+    pub(super) gap: Option<Shares>,
     /// Fastest and slowest of the repeats, as tokens per second of decode.
     pub(super) spread: Option<[f64; 2]>,
 }
@@ -76,9 +79,11 @@ fn run(engine: &mut Engine<Decoder>, cell: Cell, seed: u64) -> Result<Rates> {
     }
     let (mut prefill, mut decode) = (Duration::ZERO, Duration::ZERO);
     let mut n_decodes = 0u32;
+    let mut gap = Gap::default();
     let start_stats = engine.stats();
     let mut before = start_stats;
     while engine.n_in_flight() > 0 {
+        let gap_before = Gap::now();
         let start = Instant::now();
         engine.step()?;
         let time = start.elapsed();
@@ -88,6 +93,7 @@ fn run(engine: &mut Engine<Decoder>, cell: Cell, seed: u64) -> Result<Rates> {
         } else if after.n_decode_tokens - before.n_decode_tokens == cell.batch as u64 {
             decode += time;
             n_decodes += 1;
+            gap.add_since(gap_before);
         }
         before = after;
     }
@@ -95,6 +101,7 @@ fn run(engine: &mut Engine<Decoder>, cell: Cell, seed: u64) -> Result<Rates> {
         n_prefill_tokens: before.n_prefill_tokens - start_stats.n_prefill_tokens,
         prefill_s: prefill.as_secs_f64(),
         step_s: (n_decodes > 0).then(|| decode.as_secs_f64() / f64::from(n_decodes)),
+        gap: gap.shares(decode),
         spread: None,
     })
 }

@@ -5,6 +5,7 @@
 //! beside its share of the floor, the only figure that travels between machines.
 
 mod floor;
+mod gap;
 mod job;
 mod machine;
 mod measure;
@@ -130,6 +131,7 @@ struct Subject {
 pub fn bench(args: &BenchArgs, cache: &Path, print: &mut dyn FnMut(&str)) -> Result<()> {
     let folder = folder(&args.model, cache)?;
     args.without.iter().for_each(|op| switch::turn_off(op));
+    gap::watch();
     let mut subject = load(args, &folder)?;
     let mut tell = |kind: &str, mut figures: Value, shown: &dyn Fn(&Value) -> String| {
         let text = shown(&figures);
@@ -279,6 +281,8 @@ fn row(cell: Cell, rates: &Rates, subject: &Subject) -> Value {
         "decode_tokens_per_s": rates.step_s.map(|s| cell.batch as f64 / s),
         "decode_share_of_floor": rates.step_s.map(|s| share(decode_floor_s, s)),
         "decode_spread": rates.spread,
+        "decode_idle_share": rates.gap.map(|gap| gap.idle),
+        "decode_wait_share": rates.gap.map(|gap| gap.waiting),
     })
 }
 
@@ -314,12 +318,13 @@ fn shown_row(row: &Value) -> String {
         Some(number) => format!("{number:.n_digits$}"),
         None => "-".to_owned(),
     };
+    let gap = gap::shown_gap(&row["decode_idle_share"], &row["decode_wait_share"]);
     let percent = |name: &str| match row[name].as_f64() {
         Some(share) => format!("{:.0}%", 100.0 * share),
         None => "-".to_owned(),
     };
     format!(
-        "{:>8}{:>8}{:>7} |{:>14}{:>7} |{:>13}{:>10}{:>7}",
+        "{:>8}{:>8}{:>7} |{:>14}{:>7} |{:>13}{:>10}{:>7}{gap}",
         number("prompt", 0),
         number("output", 0),
         number("batch", 0),
@@ -385,6 +390,8 @@ mod tests {
             for rate in ["prefill_tokens_per_s", "decode_tokens_per_s", "decode_share_of_floor"] {
                 assert!(cell[rate].as_f64().is_some_and(|rate| rate > 0.0), "{rate}: {cell}");
             }
+            // A CPU does not work beside the host.
+            assert!(cell["decode_idle_share"].is_null(), "{cell}");
         }
         let text = run(&format!("tiny:mixtral {grid} --quantize q8_0")).unwrap();
         assert!(text.lines().count() >= 2 + 1 + 4, "{text}");
