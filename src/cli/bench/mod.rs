@@ -67,8 +67,9 @@ pub struct BenchArgs {
     repeat: u32,
 
     /// A queue of requests to run after the grid, the largest batch of it at a time; the first
-    /// SHARED tokens of all prompts are alike. May be given several times.
-    #[arg(long, value_name = "[SHARED:]PROMPT+OUTPUT*REQUESTS")]
+    /// SHARED tokens of all prompts are alike, and after a `~` answers are of log-normal length
+    /// around OUTPUT. May be given several times.
+    #[arg(long, value_name = "[SHARED:]PROMPT+[~]OUTPUT*REQUESTS")]
     job: Vec<Job>,
 
     /// Ops that go by candle's operations although CUDA has a kernel of ours: what a kernel gains.
@@ -203,7 +204,7 @@ fn load(args: &BenchArgs, folder: &Path) -> Result<Subject> {
 fn limits(args: &BenchArgs, model: &Decoder, is_cpu: bool) -> Result<EngineLimits> {
     let largest = |numbers: &[u64]| numbers.iter().copied().max().unwrap_or(1);
     let of_grid = largest(&args.prompt).saturating_add(largest(&args.output));
-    let of_jobs = args.job.iter().map(|job| (job.n_prompt + job.n_output) as u64);
+    let of_jobs = args.job.iter().map(|job| job.n_tokens_max() as u64);
     let n_tokens = of_jobs.max().unwrap_or(0).max(of_grid);
     let max_context = model.max_context();
     if n_tokens > max_context as u64 {
