@@ -35,6 +35,8 @@ pack() {
     mkdir -p target
     tar -czf "$archive" -C "$carried" .
     ls -l "$archive"
+    # 64 MiB are carried, and this repository goes beside it.
+    [ "$(stat -c %s "$archive")" -le $((60 << 20)) ] || { echo "$archive is too large" >&2; exit 1; }
 }
 
 [ "${1:-}" = pack ] && { pack; exit; }
@@ -46,7 +48,8 @@ results=${RESULTS:-benches/history}
 raw=$results/$name
 lines=$results/$name.jsonl
 mkdir -p "$raw"
-: >"$lines"
+# A second run on the day adds to the first: the stages that there was no time for.
+touch "$lines"
 export STILLROOM_CACHE=${STILLROOM_CACHE:-$(mktemp -d)}
 still=$carried/stillroom
 
@@ -62,6 +65,9 @@ export LD_LIBRARY_PATH=$libraries:$driver${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
 # note KEY=VALUE..: a line of the results; a value that is JSON stays JSON.
 note() { python3 benches/gpu_lines.py note "$@" >>"$lines"; }
+
+# What stillroom and its peer both run.
+peer_jobs=('128+128*256@256' '1000+200*64@64')
 
 failed=0
 # stage NAME SECONDS COMMAND..: runs it within its limit and that of the whole, and notes how it
@@ -101,8 +107,9 @@ parity() {
     stage parity 75 "$carried/parity" cuda --test-threads=1 --nocapture
     judge parity $?
     if command -v compute-sanitizer >/dev/null; then
-        stage sanitizer 40 compute-sanitizer --error-exitcode 9 \
-            "$carried/parity" attention::matches_the_reference::cuda fused_equals_its_parts::cuda --test-threads=1
+        stage sanitizer 50 compute-sanitizer --error-exitcode 9 \
+            "$carried/parity" attention::matches_the_reference::cuda fused_equals_its_parts::cuda \
+            moe_matches_the_reference::cuda --test-threads=1
         [ $? = 9 ] && wrong sanitizer
     else
         note stage=sanitizer status='"not there"'
@@ -128,18 +135,34 @@ measure() {
 bench() {
     # Small and quick first: what fails here would fail later at a higher price.
     measure llama-1b 40 tiny:llama-1b --repeat 1 --prompt 128 --output 64 --batch 1,32
-    measure llama-8b 150 tiny:llama-8b --repeat 1 --prompt 128 --output 128 --batch 1,32,256 \
-        --job '128+128*1024' --job '600:1350+64*512' --job '1000+1000*256' --job '2048+128*256'
-    measure mixtral 60 tiny:mixtral-8x7b@4 --repeat 1 --prompt 128 --output 64 --batch 1,32,256
-    measure llama-8b-q8 50 tiny:llama-8b --repeat 1 --quantize q8_0 --prompt 128 --output 64 --batch 1,32
+    # The first two jobs are the peer's.
+    measure llama-8b 190 tiny:llama-8b --repeat 1 --prompt 128 --output 128 --batch 1,32,256 \
+        --job "${peer_jobs[0]%@*}" --job "${peer_jobs[1]%@*}" --job '128+128*1024' \
+        --job '600:1350+64*512' --job '1000+1000*256' --job '200+~250*768' --job '2048+128*128'
+    local mixtral="tiny:mixtral-8x7b@4 --repeat 1 --prompt 128 --output 64"
+    measure mixtral 60 $mixtral --batch 1,32,256 --job '200+300*512'
+    measure mixtral-q8 40 $mixtral --quantize q8_0 --batch 1,32,256
+    measure mixtral-q4 40 $mixtral --quantize q4_k --batch 1,256
+    measure llama-8b-q8 40 tiny:llama-8b --repeat 1 --quantize q8_0 --prompt 128 --output 64 --batch 1,32
+    swaps
+}
+
+# Models that do not fit beside one another: each must give its memory back before the next comes.
+swaps() {
+    local large="--set models.llama.source=tiny:llama-1b --set models.mixtral.source=tiny:mixtral-8x7b@1"
+    stage swaps 40 "$still" run examples/math-preference.toml --limit 2 --device cuda:0 --memory 5 \
+        $large --out "$raw/swaps"
+    grep -q 'memory has not all come back' "$raw/swaps.txt" && wrong swaps
+    rm -rf "$raw/swaps"
 }
 
 peers() {
     local folder
     folder=$(ls -d "$STILLROOM_CACHE"/tiny/tiny-llama-8b-* "$STILLROOM_CACHE"/tiny-llama-8b-* 2>/dev/null | head -n 1)
+    rm -f "$raw/peers.jsonl"
     stage peers 110 python3 benches/peers/transformers_gpu.py "$folder" "$raw/peers.jsonl" 100 \
-        '128+128*256@256' '1000+200*64@64'
-    python3 benches/gpu_lines.py peers "$raw/peers.jsonl" >>"$lines"
+        "${peer_jobs[@]}"
+    [ -s "$raw/peers.jsonl" ] && python3 benches/gpu_lines.py peers "$raw/peers.jsonl" >>"$lines"
 }
 
 ablate() {
@@ -152,6 +175,8 @@ ablate() {
     done
     measure experts-with-all 25 $experts
     measure experts-without-moe 25 $experts --without moe
+    measure experts-q8-with-all 25 $experts --quantize q8_0
+    measure experts-q8-without-moe 25 $experts --quantize q8_0 --without moe
 }
 
 note date="\"$(date -u +%FT%TZ)\"" commit="\"$(cat "$carried/commit" 2>/dev/null)\"" \

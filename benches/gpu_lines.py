@@ -35,25 +35,41 @@ def share(number):
     return "-" if number is None else f"{100 * number:.0f} %"
 
 
+def gap(line, prefix=""):
+    """Where the device waited for the host between steps, and the host for the device."""
+    idle, waiting = line.get(prefix + "idle_share"), line.get(prefix + "wait_share")
+    return "-" if idle is None else f"{100 * idle:.1f} % / {100 * waiting:.0f} %"
+
+
+def job_of(line):
+    return f"{line['prompt']}+{'~' if line.get('spread') else ''}{line['output']}*{line['requests']}"
+
+
 def table(path):
     lines = [json.loads(line) for line in open(path)]
-    print("| | | tok/s | of the floor |\n|---|---|---|---|")
+    ours = {job_of(line): line["output_tokens_per_s"] for line in lines
+            if line.get("kind") == "job" and line["bench"] == "llama-8b"}
+    print("| | | tok/s | of the floor | device idle / host waits |\n|---|---|---|---|---|")
     for line in lines:
         if line.get("kind") == "cell":
             shape = f"{line['prompt']}+{line['output']} at {line['batch']}"
             print(f"| {line['bench']} | prefill {shape} | {line['prefill_tokens_per_s']:.0f} "
-                  f"| {share(line['prefill_share_of_floor'])} |")
+                  f"| {share(line['prefill_share_of_floor'])} | |")
             if line["decode_tokens_per_s"] is not None:
                 print(f"| {line['bench']} | decode {shape}, {line['decode_step_ms']:.2f} ms a step "
-                      f"| {line['decode_tokens_per_s']:.0f} | {share(line['decode_share_of_floor'])} |")
+                      f"| {line['decode_tokens_per_s']:.0f} | {share(line['decode_share_of_floor'])} "
+                      f"| {gap(line, 'decode_')} |")
         elif line.get("kind") == "job":
-            shape = f"{line['prompt']}+{line['output']} x {line['requests']}, {line['batch']} at a time"
+            shape = f"{job_of(line)}, {line['batch']} at a time"
             print(f"| {line['bench']} | {shape}, {line['requests_per_s']:.1f} requests/s "
-                  f"| {line['output_tokens_per_s']:.0f} | {share(line['share_of_floor'])} |")
+                  f"| {line['output_tokens_per_s']:.0f} | {share(line['share_of_floor'])} "
+                  f"| {gap(line)} |")
         elif "peer" in line:
             rate = line.get("output_tokens_per_s")
             shown = line.get("error", "") if rate is None else f"{rate:.0f}"
-            print(f"| {line['peer']} | {line['way']} {line['job']} | {shown} | |")
+            mine = ours.get(line["job"].split("@")[0])
+            times = f"stillroom {mine / rate:.1f} times" if mine and rate else ""
+            print(f"| {line['peer']} | {line['way']} {line['job']} | {shown} | | {times} |")
     print()
     for line in lines:
         if "stage" in line and ("wrong" in line or line.get("status") != 0):
