@@ -86,7 +86,7 @@ __device__ __forceinline__ void fetch(const Tile& tile, const Product<T>& in, co
     constexpr unsigned X_PACKS = W::STEP / 8;
     unsigned char* stage = tile.stage(step);
     if (step * W::STEP < in.k) {
-        for (unsigned i = threadIdx.x; i < Tile::ROWS * X_PACKS; i += MATMUL_THREADS) {
+        for (unsigned i = threadIdx.x; i < Tile::ROWS * X_PACKS; i += blockDim.x) {
             const unsigned row = i / X_PACKS, k = step * W::STEP + i % X_PACKS * 8;
             const bool wanted = part.first + row < part.end && k < in.k;
             const T* source = wanted ? in.x + size_t(tile.rows()[row]) * in.k + k : in.x;
@@ -94,7 +94,7 @@ __device__ __forceinline__ void fetch(const Tile& tile, const Product<T>& in, co
             copy_async(target, source, wanted);
         }
         const unsigned char* w = in.w[part.expert];
-        for (unsigned i = threadIdx.x; i < Tile::COLUMNS * W::PACKS; i += MATMUL_THREADS) {
+        for (unsigned i = threadIdx.x; i < Tile::COLUMNS * W::PACKS; i += blockDim.x) {
             const unsigned column = i / W::PACKS, pack = i % W::PACKS;
             const bool wanted = part.column + column < in.n && W::has(in.k, step, pack);
             const unsigned char* row = w + (part.column + column) * W::row_bytes(in.k);
@@ -183,7 +183,7 @@ __device__ void moe_matmul(const Product<typename Tile::T>& in) {
     const Tile tile = {shared};
     const Part part = part_of_block(in.starts, in.e, in.n, Tile::ROWS, Tile::COLUMNS);
     if (part.first == part.end) return;
-    for (unsigned row = threadIdx.x; row < Tile::ROWS; row += MATMUL_THREADS) {
+    for (unsigned row = threadIdx.x; row < Tile::ROWS; row += blockDim.x) {
         const unsigned place = part.first + row;
         if (place < part.end) tile.rows()[row] = in.row(place);
     }
