@@ -23,7 +23,7 @@ fn folder(shape: &str) -> PathBuf {
 }
 
 fn open(shape: &str) -> Llm {
-    let folder = ModelFolder::read(&folder(shape)).expect("a whole checkpoint");
+    let folder = ModelFolder::read(folder(shape)).expect("a whole checkpoint");
     let options = LoadOptions::new(Device::Cpu);
     folder.load(shape, &options, 32 << 20, &mut |_| ()).expect("it loads").0
 }

@@ -157,7 +157,7 @@ fn refusals_name_key_value_and_wish() {
 #[test]
 fn an_absent_folder_and_a_gguf_folder_say_so() {
     let folder = tempfile::tempdir().unwrap();
-    let error = ModelConfig::read(&folder.path().join("nowhere")).unwrap_err();
+    let error = ModelConfig::read(folder.path().join("nowhere")).unwrap_err();
     assert!(error.to_string().contains("no such folder"));
     std::fs::write(folder.path().join("model.gguf"), b"GGUF").unwrap();
     let error = ModelConfig::read(folder.path()).unwrap_err();

@@ -7,7 +7,16 @@ fn help_names_the_commands_and_shows_examples() {
     let still = Still::new();
     let help = still.succeed(&["--help"]).stdout;
     for word in [
-        "run", "plan", "export", "lint", "init", "models", "stats", "report", "--color", "Examples:",
+        "run",
+        "plan",
+        "export",
+        "lint",
+        "init",
+        "models",
+        "stats",
+        "report",
+        "--color",
+        "Examples:",
         "Exit codes:",
     ] {
         assert!(help.contains(word), "no {word}: {help}");

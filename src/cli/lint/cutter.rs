@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use stillroom_models::Files;
+
 use crate::Result;
 use crate::text::chat::template::fixed_time;
 use crate::text::chat::{Chat, Message, Role};
@@ -17,7 +19,8 @@ impl Cutter {
     /// Reads both from a model's folder.
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let tokenizer = Tokenizer::read(&folder.join("tokenizer.json"))?;
-        Ok(Self { tokenizer, chat: Chat::read(folder, fixed_time())? })
+        let files = Files::from(folder);
+        Ok(Self { tokenizer, chat: Chat::read(folder, &|name| files.read(name), fixed_time())? })
     }
 
     /// Tokens of a prompt with the opening of the answer; none where the template has no such role

@@ -22,7 +22,7 @@ pub(super) fn rows(place: Place<'_>) -> String {
     let folder = quoted(place.folder);
     let load =
         |rows: &str, split: &str| format!("\n{rows} = load_dataset({folder}, split=\"{split}\")");
-    let test = place.has_test.then(|| load("test_rows", "test")).unwrap_or_default();
+    let test = if place.has_test { load("test_rows", "test") } else { String::new() };
     format!("from datasets import load_dataset\n{}{test}", load("rows", "train"))
 }
 

@@ -23,6 +23,6 @@ pub(super) fn snippet(place: Place<'_>) -> String {
         let file = quoted(&format!("{}/{name}.jsonl", place.folder));
         format!("\n  {part}:\n    dataset_name: PreferenceDataset\n    data_path: {file}")
     };
-    let test = place.has_test.then(|| entry("validation", "test")).unwrap_or_default();
+    let test = if place.has_test { entry("validation", "test") } else { String::new() };
     format!("# NeMo-RL: over examples/configs/dpo.yaml\ndata:{}{test}", entry("train", "train"))
 }

@@ -34,6 +34,6 @@ pub(super) fn snippet(place: Place<'_>) -> String {
         let file = quoted(&format!("{}/{name}.jsonl", place.folder));
         format!("\n{rows} = load_dataset(\"json\", data_files={file}, split=\"train\")")
     };
-    let test = place.has_test.then(|| load("test_rows", "test")).unwrap_or_default();
+    let test = if place.has_test { load("test_rows", "test") } else { String::new() };
     format!("from datasets import load_dataset\n{}{test}", load("rows", "train"))
 }

@@ -75,7 +75,9 @@ fn no_rows(leaf: &LeafFigures, steps: &[StepFigures]) -> Option<String> {
             step.dropped.iter().map(|(reason, n)| (step.step.clone(), reason.clone(), *n));
         reasons.collect::<Vec<_>>()
     };
-    let worst = steps.iter().flat_map(of_step).max_by_key(|(_, _, n)| *n);
+    // Of equal losses the earliest is the cause: a join then misses what its branches lost.
+    let losses: Vec<_> = steps.iter().flat_map(of_step).collect();
+    let worst = losses.into_iter().rev().max_by_key(|(_, _, n)| *n);
     let why = worst.map_or(String::new(), |(step, reason, n)| {
         format!(" Most rows were lost at `{step}`: {reason} ({n}).")
     });
