@@ -78,15 +78,15 @@ pub(crate) fn read(folder: &Path, names: &[&String], device: &Device) -> Result<
 /// The weights of another training, in f32.
 pub(crate) fn weights(folder: &Path, device: &Device) -> Result<HashMap<String, Tensor>> {
     let path = folder.join(STATE).join("state.safetensors");
-    safetensors::load(&path, device)
+    Ok(safetensors::load(&path, device)?)
 }
 
 fn save(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<()> {
     let draft = path.with_extension("draft");
     safetensors::save(tensors, &draft)?;
-    fs::rename(&draft, path)
+    Ok(fs::rename(&draft, path)?)
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<()> {
-    fs::write(path, format!("{value:#}\n"))
+    Ok(fs::write(path, format!("{value:#}\n"))?)
 }

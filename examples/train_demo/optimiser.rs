@@ -168,7 +168,7 @@ mod tests {
         };
         let before = loss().to_scalar::<f32>().unwrap();
         let mut optimiser = Optimiser::default();
-        for _ in 0..50 {
+        for _ in 0..100 {
             let grads = loss().backward().unwrap();
             optimiser.step(&params, &grads, 0.02).unwrap();
         }

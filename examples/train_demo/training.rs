@@ -80,7 +80,7 @@ pub(crate) fn train(args: &Args) -> Result<()> {
 
 /// The recipe whose prompts are learned.
 pub(crate) fn recipe() -> Result<Recipe> {
-    Recipe::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join(RECIPE), &[])
+    Ok(Recipe::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join(RECIPE), &[])?)
 }
 
 /// What the steps of a round came to.

@@ -115,7 +115,7 @@ pub(crate) fn settings(max_context: usize) -> Value {
 
 /// The tokenizer of a `tokenizer.json`.
 pub(crate) fn tokenizer(file: &Value) -> Result<Tokenizer> {
-    Tokenizer::from_json(file.to_string().as_bytes())
+    Ok(Tokenizer::from_json(file.to_string().as_bytes())?)
 }
 
 /// The template by which conversations are written.

@@ -79,7 +79,7 @@ impl Exercise {
         for number in &self.numbers {
             dice = Dice::nth(dice.bits(), number.unsigned_abs());
         }
-        if dice.bits() % HELD_OUT == 0 { Share::HeldOut } else { Share::Training }
+        if dice.bits().is_multiple_of(HELD_OUT) { Share::HeldOut } else { Share::Training }
     }
 
     /// The right working.
