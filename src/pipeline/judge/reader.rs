@@ -92,20 +92,20 @@ pub(crate) fn read(
     Ok(Reading { texts, expected_per_order })
 }
 
-/// Whether another text comes out best when the order changes; `[orders, texts]` ratings.
+/// Ratings that lie no further apart share a place: two equal texts differ by less from place to
+/// place, and nobody would call that a change of mind.
+const ALIKE: f64 = 0.01;
+
+/// Whether another text comes out best when the order changes: no text is among the best in every
+/// order. `[orders, texts]` ratings.
 pub(crate) fn flips(per_order: &[Vec<Option<f64>>]) -> bool {
-    let best = |ratings: &Vec<Option<f64>>| {
-        let mut best = 0;
-        for (text, rating) in ratings.iter().enumerate() {
-            if *rating > ratings[best] {
-                best = text;
-            }
-        }
-        best
+    let is_best = |ratings: &Vec<Option<f64>>, text: usize| {
+        let least = ratings[text].map_or(f64::NEG_INFINITY, |rating| rating + ALIKE);
+        ratings.iter().flatten().all(|other| *other <= least)
     };
-    let mut best_ones = per_order.iter().map(best);
-    let first = best_ones.next();
-    best_ones.any(|other| Some(other) != first)
+    let stays = |text: usize| per_order.iter().all(|ratings| is_best(ratings, text));
+    let n_texts = per_order.first().map_or(0, Vec::len);
+    n_texts > 0 && !(0..n_texts).any(stays)
 }
 
 /// What is known of one text while its orders are read.

@@ -6,6 +6,7 @@ use super::duels::EQUAL;
 use super::moments::{Mean, Moments};
 use super::rows::OrderedRatings;
 use super::share::Share;
+use crate::pipeline::judge::flips;
 
 /// Places that are told apart.
 const N_PLACES_MAX: usize = 16;
@@ -40,10 +41,10 @@ pub(super) struct OrderTally {
 impl OrderTally {
     pub(super) fn add(&mut self, seen: &OrderedRatings) {
         self.n_rows += 1;
-        // As the judge's own flag has it: the first of several best ones, and no rating is worst.
-        let best: Vec<usize> = seen.ratings.iter().map(|ratings| best(ratings)).collect();
-        if best.iter().any(|text| *text != best[0]) {
+        if flips(&seen.ratings) {
             self.n_flips += 1;
+            // The first of several best ones, and no rating is worst.
+            let best: Vec<usize> = seen.ratings.iter().map(|ratings| best(ratings)).collect();
             let place = |(order, best): (&Vec<usize>, &usize)| order.iter().position(|t| t == best);
             let at: Vec<Option<usize>> = seen.orders.iter().zip(&best).map(place).collect();
             let n_texts = seen.orders[0].len();

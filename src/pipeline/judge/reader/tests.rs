@@ -85,6 +85,17 @@ fn a_judge_that_likes_the_first_place_is_evened_out() {
 }
 
 #[test]
+fn texts_that_are_rated_alike_do_not_flip() {
+    let of = |orders: &[[f64; 2]]| -> Vec<Vec<Option<f64>>> {
+        orders.iter().map(|ratings| ratings.iter().copied().map(Some).collect()).collect()
+    };
+    assert!(!flips(&of(&[[5.0, 4.999], [4.999, 5.0]])), "noise");
+    assert!(!flips(&of(&[[5.0, 5.0], [4.0, 5.0]])), "the second is among the best in both");
+    assert!(flips(&of(&[[5.0, 4.9], [4.9, 5.0]])));
+    assert!(!flips(&of(&[[2.0, 1.0]])) && !flips(&[]));
+}
+
+#[test]
 fn what_is_mostly_not_applicable_has_no_rating() {
     let form = form(Aspect::Honesty);
     let no: &[f64] = &[0.0, 0.0, 0.2, 0.2, 0.0, 0.6];
