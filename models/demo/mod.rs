@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod dice;
 pub mod exercise;
+pub mod family;
 mod forms;
 pub mod topic;
 pub mod verdict;

@@ -170,8 +170,9 @@ pub(super) enum ModelsCommand {
 /// `stillroom models inspect`.
 #[derive(Debug, clap::Args)]
 pub(super) struct InspectArgs {
-    /// A folder in Hugging Face format.
-    pub(super) folder: PathBuf,
+    /// A folder in Hugging Face format, or `demo:NAME`.
+    #[arg(value_name = "FOLDER")]
+    pub(super) model: String,
 
     /// The facts as JSON.
     #[arg(long)]

@@ -1,6 +1,6 @@
 //! `stillroom models`, and the models of this machine for the other commands.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -9,6 +9,7 @@ use stillroom_models::{Card, inspect};
 use super::args::{InspectArgs, MachineArgs, ModelsCommand};
 use super::progress::{SCHEMA_VERSION, fetching};
 use super::screen::Screen;
+use crate::llm;
 use crate::pipeline::LocalModels;
 use crate::{Error, Result};
 
@@ -48,8 +49,12 @@ pub(super) fn cache_folder() -> Result<PathBuf> {
 
 /// Looks at models.
 pub(super) fn models(command: &ModelsCommand, screen: &Screen) -> Result<()> {
-    let ModelsCommand::Inspect(InspectArgs { folder, json }) = command;
-    let card = inspect(folder).map_err(|error| {
+    let ModelsCommand::Inspect(InspectArgs { model, json }) = command;
+    let files = match model.strip_prefix("demo:") {
+        Some(member) => llm::demo(member)?,
+        None => Path::new(model).into(),
+    };
+    let card = inspect(files).map_err(|error| {
         let hint = "a model's folder holds config.json and its .safetensors files";
         Error::environment(error.to_string(), hint)
     })?;

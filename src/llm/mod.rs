@@ -15,4 +15,4 @@ pub use door::{Answer, Ask, Door, Options, Refusal};
 pub use fit::affordable;
 pub use folder::{ModelFolder, Needs};
 pub use local::{Llm, Voice};
-pub use source::tiny;
+pub use source::{demo, tiny};

@@ -1,4 +1,4 @@
-//! The models of this machine: folders, tiny seeded checkpoints, repositories of the Hub.
+//! The models of this machine: the program's own, folders, repositories of the Hub.
 //!
 //! What a model is, its small files tell; they are read once. It must not know rows or steps.
 
@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use stillroom_models::{CopyCache, LoadOptions, ModelKey, Progress, Quant, ReadAhead, device};
+use stillroom_models::{
+    CopyCache, Files, LoadOptions, ModelKey, Progress, Quant, ReadAhead, device,
+};
 
 use super::memory::{self, Ledger};
 use super::opener::{Facts, Opener, Opening};
@@ -128,25 +130,26 @@ impl LocalModels {
     }
 
     fn read(&mut self, spec: &ModelSpec) -> Result<Known> {
-        let (path, name, commit) = self.folder(spec)?;
-        let folder = ModelFolder::read(&path)?;
+        let (files, name, commit) = self.files(spec)?;
+        let folder = ModelFolder::read(files)?;
         let key = folder.key(commit.as_deref())?;
         let needs = folder.needs(&self.options(spec, &key))?;
         Ok(Known { folder, name, key, needs })
     }
 
-    /// The folder of a model, the name that its rows carry, and its commit on the Hub.
-    fn folder(&mut self, spec: &ModelSpec) -> Result<(PathBuf, String, Option<String>)> {
+    /// The files of a model, the name that its rows carry, and its commit on the Hub.
+    fn files(&mut self, spec: &ModelSpec) -> Result<(Files, String, Option<String>)> {
         let source = spec.origin().map_err(|(what, hint)| Error::Usage { what, hint })?;
         Ok(match source {
+            Source::Demo(member) => (llm::demo(&member)?, spec.source.clone(), None),
             Source::Tiny(shape) => {
                 let path = llm::tiny(&shape, &self.cache.join(TINY))?;
-                (path, spec.source.clone(), None)
+                (path.into(), spec.source.clone(), None)
             }
             Source::Folder(path) => {
                 let name = path.file_name().unwrap_or(path.as_os_str());
                 let name = name.to_string_lossy().into_owned();
-                (path, name, None)
+                (path.into(), name, None)
             }
             Source::Hub(repo) => {
                 let mut progress = |progress: hub::Progress<'_>| (self.on_fetch)(&progress);
@@ -156,7 +159,7 @@ impl LocalModels {
                 } else {
                     hub::fetch(&repo, revision, hub, &mut progress)?
                 };
-                (found.folder, repo, Some(found.commit))
+                (found.folder.into(), repo, Some(found.commit))
             }
         })
     }

@@ -7,6 +7,8 @@ use super::spec::ModelSpec;
 /// Where a model comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
+    /// A member of the family that comes with the program.
+    Demo(String),
     /// A seeded random checkpoint of this shape, written to the cache folder once.
     Tiny(String),
     /// A folder in Hugging Face format.
@@ -27,11 +29,8 @@ impl ModelSpec {
         if let Some(shape) = source.strip_prefix("tiny:") {
             return Ok(Source::Tiny(shape.to_owned()));
         }
-        if source.starts_with("demo:") {
-            return Err((
-                format!("`{source}`: this version brings no demo models"),
-                "use `tiny:llama`, a folder or a Hub repository".to_owned(),
-            ));
+        if let Some(member) = source.strip_prefix("demo:") {
+            return Ok(Source::Demo(member.to_owned()));
         }
         if Path::new(source).extension().is_some_and(|ext| ext.eq_ignore_ascii_case("gguf")) {
             return Err((
@@ -48,7 +47,8 @@ impl ModelSpec {
         }
         Err((
             format!("`{source}` is no folder and no Hub repository"),
-            "write `tiny:SHAPE`, a folder such as `./models/llama`, or `org/name`".to_owned(),
+            "write `demo:NAME`, `tiny:SHAPE`, a folder such as `./models/llama`, or `org/name`"
+                .to_owned(),
         ))
     }
 }

@@ -43,7 +43,7 @@ pub struct Recipe {
 /// Where a model comes from and how it is held.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelSpec {
-    /// `tiny:SHAPE`, a folder, or a Hub repository `org/name`.
+    /// `demo:NAME`, `tiny:SHAPE`, a folder, or a Hub repository `org/name`.
     pub source: String,
     /// Branch, tag or commit of a Hub repository.
     pub revision: String,

@@ -77,7 +77,7 @@ fn sources_of_later_versions_are_refused_by_name() {
         let set = format!("models.llama.source={source}");
         still.fail(&["plan", "recipe.toml", "--set", &set], 2, words);
     };
-    plan("demo:llama", &["demo:llama", "tiny:llama"]);
+    plan("demo:jugde", &["did you mean `judge`?"]);
     plan("org/name-GGUF/model.gguf", &["GGUF"]);
     plan("tiny:lama", &["did you mean `llama`?"]);
 }

@@ -259,7 +259,8 @@ fn models_are_used_and_come_from_somewhere() {
     check_text(&source("./folder"), &[], &[]);
     let fault = |text: &str| shown(&read(&source(text), &[]).unwrap_err()).join("\n");
     assert!(fault("tiny:lama").contains("did you mean `llama`?"), "{}", fault("tiny:lama"));
-    assert!(fault("demo:llama").contains("brings no demo models"));
+    check_text(&source("demo:mixtral"), &[], &[]);
+    assert!(fault("demo:lama").contains("did you mean `llama`?"), "{}", fault("demo:lama"));
     assert!(fault("org/name-GGUF/model.Q8_0.gguf").contains("GGUF files are not read yet"));
     assert!(fault("gpt").contains("no folder and no Hub repository"));
     check(

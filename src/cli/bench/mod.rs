@@ -10,14 +10,14 @@ mod job;
 mod machine;
 mod measure;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 use stillroom_kernels::linear::Format;
 use stillroom_kernels::paged::BLOCK;
 use stillroom_kernels::switch;
-use stillroom_models::{self as models, Decoder, LoadOptions, Model, ModelConfig, Quant};
+use stillroom_models::{self as models, Decoder, Files, LoadOptions, Model, ModelConfig, Quant};
 
 use crate::engine::{Engine, EngineLimits};
 use crate::llm;
@@ -34,7 +34,7 @@ const SCHEMA_VERSION: u32 = 2;
 /// `stillroom bench`.
 #[derive(Debug, clap::Args)]
 pub struct BenchArgs {
-    /// A folder with a checkpoint, or `tiny:SHAPE` for seeded random weights.
+    /// A folder with a checkpoint, `demo:NAME`, or `tiny:SHAPE` for seeded random weights.
     #[arg(default_value = "tiny:llama-160m")]
     model: String,
 
@@ -130,10 +130,10 @@ struct Subject {
 /// # Errors
 /// When there is no such model or device, or the grid does not fit the model.
 pub fn bench(args: &BenchArgs, cache: &Path, print: &mut dyn FnMut(&str)) -> Result<()> {
-    let folder = folder(&args.model, cache)?;
+    let files = files(&args.model, cache)?;
     args.without.iter().for_each(|op| switch::turn_off(op));
     gap::watch();
-    let mut subject = load(args, &folder)?;
+    let mut subject = load(args, &files)?;
     let mut tell = |kind: &str, mut figures: Value, shown: &dyn Fn(&Value) -> String| {
         let text = shown(&figures);
         figures["kind"] = json!(kind);
@@ -157,14 +157,15 @@ pub fn bench(args: &BenchArgs, cache: &Path, print: &mut dyn FnMut(&str)) -> Res
 }
 
 /// Where the checkpoint lies; a tiny one is written at first use.
-fn folder(model: &str, cache: &Path) -> Result<PathBuf> {
-    match model.strip_prefix("tiny:") {
-        Some(shape) => llm::tiny(shape, cache),
-        None => Ok(PathBuf::from(model)),
+fn files(model: &str, cache: &Path) -> Result<Files> {
+    match model.split_once(':') {
+        Some(("tiny", shape)) => Ok(llm::tiny(shape, cache)?.into()),
+        Some(("demo", member)) => llm::demo(member),
+        Some(_) | None => Ok(Path::new(model).into()),
     }
 }
 
-fn load(args: &BenchArgs, folder: &Path) -> Result<Subject> {
+fn load(args: &BenchArgs, files: &Files) -> Result<Subject> {
     let device = models::device::device(&args.device).map_err(fault)?;
     let options = LoadOptions {
         quantize: args.quantize.quant(),
@@ -172,8 +173,8 @@ fn load(args: &BenchArgs, folder: &Path) -> Result<Subject> {
         ..LoadOptions::new(device.clone())
     };
     let start = Instant::now();
-    let config = ModelConfig::read(folder).map_err(fault)?;
-    let loaded = models::load(folder, &options, &mut |_| ()).map_err(fault)?;
+    let config = ModelConfig::read(files).map_err(fault)?;
+    let loaded = models::load(files, &options, &mut |_| ()).map_err(fault)?;
     let load_s = start.elapsed().as_secs_f64();
     let roof = Roof::measure(&device)?;
     let roof = match options.quantize {

@@ -2,6 +2,7 @@
 
 use std::ops::Bound;
 
+use stillroom_models::demo::family;
 use stillroom_models::tiny::Shape;
 
 use super::{filters, pairs, table};
@@ -60,13 +61,18 @@ fn check_source(spec: &ModelSpec, marks: &Marks, found: &mut Findings) {
                 marks.fault("revision", found, "the revision is empty", None);
             }
         }
+        Ok(Source::Demo(member)) if family::member(&member).is_none() => {
+            let hint = did_you_mean(&member, family::names());
+            let message = format!("there is no demo model `{member}`");
+            marks.fault("source", found, message, hint.as_deref());
+        }
         Ok(Source::Tiny(shape)) if Shape::named(&shape).is_none() => {
             let hint =
                 did_you_mean(&shape, Shape::names().map(|(name, _)| name).collect::<Vec<_>>());
             let message = format!("`{shape}` is no tiny shape");
             marks.fault("source", found, message, hint.as_deref());
         }
-        Ok(Source::Tiny(_) | Source::Folder(_)) => {
+        Ok(Source::Demo(_) | Source::Tiny(_) | Source::Folder(_)) => {
             if spec.revision != ModelSpec::MAIN {
                 let message = format!("only a Hub repository has revisions, not `{}`", spec.source);
                 marks.fault("revision", found, message, Some("delete `revision`"));
