@@ -8,6 +8,7 @@
 mod count;
 mod fields;
 mod rope;
+mod write;
 
 use std::path::Path;
 

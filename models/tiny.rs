@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 pub use shapes::Shape;
 
-use crate::config::{Architecture, ModelConfig, RopeScaling};
+use crate::config::ModelConfig;
 use crate::draft::draft_beside;
 use crate::error::{Error, Result};
 
@@ -71,7 +71,7 @@ fn write_files(shape: &Shape, seed: u64, folder: &Path) -> Result<()> {
         "do_sample": true,
         "temperature": 0.7,
     });
-    write_json(&folder.join("config.json"), &to_json(&config, shape))?;
+    write_json(&folder.join("config.json"), &config.to_json(shape.stored))?;
     write_json(&folder.join("generation_config.json"), &generation)?;
     write_json(&folder.join("tokenizer.json"), &words.tokenizer)?;
     write_json(&folder.join("tokenizer_config.json"), &words.settings(config.max_context))?;
@@ -81,70 +81,6 @@ fn write_files(shape: &Shape, seed: u64, folder: &Path) -> Result<()> {
 fn write_json(path: &Path, value: &Value) -> Result<()> {
     let text = format!("{value:#}\n");
     fs::write(path, text).map_err(Error::write(path))
-}
-
-/// `config.json` of a configuration, in the keys of the real files.
-fn to_json(config: &ModelConfig, shape: &Shape) -> Value {
-    let mut json = json!({
-        "architectures": [config.architecture.name()],
-        "model_type": config.architecture.model_type(),
-        "vocab_size": config.vocab_size,
-        "hidden_size": config.hidden_size,
-        "intermediate_size": config.intermediate_size,
-        "num_hidden_layers": config.n_layers,
-        "num_attention_heads": config.n_heads,
-        "num_key_value_heads": config.n_kv_heads,
-        "head_dim": config.head_dim,
-        "hidden_act": "silu",
-        "rms_norm_eps": plain(config.norm_eps),
-        "rope_theta": plain(config.rope.theta),
-        "rope_scaling": scaling_to_json(config.rope.scaling),
-        "max_position_embeddings": config.max_context,
-        "tie_word_embeddings": config.tied,
-        "bos_token_id": config.bos,
-        "eos_token_id": config.eos[0],
-        "torch_dtype": shape.stored.config_name(),
-    });
-    match config.architecture {
-        Architecture::Llama => {
-            json["attention_bias"] = json!(false);
-            json["mlp_bias"] = json!(false);
-        }
-        Architecture::Mistral | Architecture::Mixtral => {
-            json["sliding_window"] = json!(config.sliding_window);
-        }
-    }
-    if let Some(experts) = config.experts {
-        json["num_local_experts"] = json!(experts.n);
-        json["num_experts_per_tok"] = json!(experts.n_per_token);
-    }
-    json
-}
-
-fn scaling_to_json(scaling: RopeScaling) -> Value {
-    match scaling {
-        RopeScaling::Plain => Value::Null,
-        RopeScaling::Linear { factor } => json!({ "rope_type": "linear", "factor": plain(factor) }),
-        RopeScaling::Llama3 {
-            factor,
-            low_freq_factor,
-            high_freq_factor,
-            original_max_position_embeddings,
-        } => {
-            json!({
-                "rope_type": "llama3",
-                "factor": plain(factor),
-                "low_freq_factor": plain(low_freq_factor),
-                "high_freq_factor": plain(high_freq_factor),
-                "original_max_position_embeddings": original_max_position_embeddings,
-            })
-        }
-    }
-}
-
-/// The number as people write it: `1e-5`, not the nearest f32 in seventeen digits.
-fn plain(number: f32) -> f64 {
-    number.to_string().parse().expect("a float prints as a float")
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor, Var, safetensors};
 use serde_json::{Value, json};
 use stillroom_models::config::ModelConfig;
+use stillroom_models::stored::Stored;
 
 use super::net::Net;
 use super::optimiser::Optimiser;
-use super::{Result, members, words};
+use super::{Result, words};
 
 const STATE: &str = "state";
 
@@ -28,7 +29,7 @@ pub(crate) struct State {
 pub(crate) fn write_small(folder: &Path, config: &ModelConfig, tokenizer: &Value) -> Result<()> {
     fs::create_dir_all(folder)?;
     let generation = json!({ "bos_token_id": config.bos, "eos_token_id": config.eos });
-    write_json(&folder.join("config.json"), &members::config_json(config))?;
+    write_json(&folder.join("config.json"), &config.to_json(Stored::Bf16))?;
     write_json(&folder.join("generation_config.json"), &generation)?;
     write_json(&folder.join("tokenizer.json"), tokenizer)?;
     write_json(&folder.join("tokenizer_config.json"), &words::settings(config.max_context))

@@ -68,7 +68,7 @@ impl Teacher {
         Ok(Self { instruct, judge, judge_first, chat: words::chat(), tokenizer })
     }
 
-    /// Lesson number `index` under `seed`.
+    /// A lesson in this subject, drawn from one share of the exercises.
     pub(crate) fn lesson(&self, subject: Subject, share: Share, dice: &mut Dice) -> Result<Lesson> {
         match subject {
             Subject::Answer => self.answer(share, dice),

@@ -1,7 +1,7 @@
 //! Trains the demo family: `demo:llama`, `demo:mixtral`, `demo:judge`.
 //!
 //! ```text
-//! cargo run --release --example train_demo -- llama target/demo/llama --rounds 900
+//! cargo run --release --example train_demo -- llama target/demo/llama --rounds 190
 //! ```
 //!
 //! What it writes is a model folder in Hugging Face format; beside it, in `state/`, lies what a

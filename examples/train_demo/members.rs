@@ -72,32 +72,3 @@ impl Member {
         }
     }
 }
-
-/// `config.json`.
-pub(crate) fn config_json(config: &ModelConfig) -> serde_json::Value {
-    let mut json = serde_json::json!({
-        "architectures": [config.architecture.name()],
-        "model_type": config.architecture.model_type(),
-        "vocab_size": config.vocab_size,
-        "hidden_size": config.hidden_size,
-        "intermediate_size": config.intermediate_size,
-        "num_hidden_layers": config.n_layers,
-        "num_attention_heads": config.n_heads,
-        "num_key_value_heads": config.n_kv_heads,
-        "head_dim": config.head_dim,
-        "hidden_act": "silu",
-        "rms_norm_eps": 1e-5,
-        "rope_theta": 1e4,
-        "max_position_embeddings": config.max_context,
-        "tie_word_embeddings": config.tied,
-        "bos_token_id": config.bos,
-        "eos_token_id": config.eos,
-        "torch_dtype": "bfloat16",
-    });
-    if let Some(Experts { n, n_per_token }) = config.experts {
-        json["num_local_experts"] = n.into();
-        json["num_experts_per_tok"] = n_per_token.into();
-        json["sliding_window"] = serde_json::Value::Null;
-    }
-    json
-}
