@@ -10,7 +10,7 @@
 //! | 4 | [`cli`] |
 //! | 3 | [`pipeline`] |
 //! | 2 | [`llm`], [`recipe`] |
-//! | 1 | [`engine`], [`text`], [`data`], [`hub`] |
+//! | 1 | [`engine`], [`text`], [`data`], [`hub`] over [`web`] |
 
 pub mod cli;
 pub mod data;
@@ -21,5 +21,6 @@ pub mod llm;
 pub mod pipeline;
 pub mod recipe;
 pub mod text;
+pub mod web;
 
 pub use error::{Error, Result};

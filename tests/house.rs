@@ -16,10 +16,11 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("data", &[]),
     ("text", &[]),
     ("engine", &[]),
-    ("hub", &[]),
-    ("llm", &["engine", "text", "data", "hub"]),
-    ("recipe", &["engine", "text", "data", "hub"]),
-    ("pipeline", &["llm", "recipe", "engine", "text", "data", "hub"]),
+    ("web", &[]),
+    ("hub", &["web"]),
+    ("llm", &["engine", "text", "data", "hub", "web"]),
+    ("recipe", &["engine", "text", "data", "hub", "web"]),
+    ("pipeline", &["llm", "recipe", "engine", "text", "data", "hub", "web"]),
     ("cli", &["pipeline", "llm", "recipe", "engine", "text", "data", "hub"]),
 ];
 

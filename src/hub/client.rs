@@ -6,25 +6,16 @@ use std::io::Read;
 
 use hf_hub::{Repo, RepoType};
 use serde::Deserialize;
-use ureq::config::RedirectAuthHeaders;
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
 use super::HubOptions;
 use super::files::is_safe;
 use crate::Error;
+use crate::web::{Failure, agent, body_text, failed_call, is_passing};
 
 /// Most bytes of a repository's list of files.
 const LIST_BYTES_MAX: u64 = 64 << 20;
-
-/// Why a request brought nothing.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// Asking again will not help.
-    Final(Error),
-    /// It may: what was seen.
-    Passing(String),
-}
 
 /// A revision of a repository.
 #[derive(Debug, Deserialize)]
@@ -70,21 +61,7 @@ pub(super) struct Client<'a> {
 
 impl<'a> Client<'a> {
     pub(super) fn new(options: &'a HubOptions, repo: &'a str) -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .redirect_auth_headers(RedirectAuthHeaders::SameHost)
-            .user_agent(concat!("stillroom/", env!("CARGO_PKG_VERSION")))
-            // Sizes and ranges count the bytes of the file, not those of its compression.
-            .accept_encoding("identity")
-            .timeout_resolve(Some(options.silence))
-            .timeout_connect(Some(options.silence))
-            .timeout_recv_response(Some(options.silence))
-            .timeout_per_read(Some(options.silence));
-        let host = options.endpoint.split("://").nth(1).unwrap_or("");
-        let is_near = ["127.0.0.1", "localhost", "[::1]"].iter().any(|near| host.starts_with(near));
-        // A proxy cannot reach what is near only to us.
-        let config = if is_near { config.proxy(None) } else { config };
-        Self { agent: config.build().new_agent(), options, repo }
+        Self { agent: agent(&options.endpoint, &options.patience), options, repo }
     }
 
     /// The commit and the files of a revision.
@@ -92,8 +69,7 @@ impl<'a> Client<'a> {
         let api = self.at(revision).api_url();
         let mut response = self.get(&format!("{}/api/{api}", self.options.endpoint), None)?;
         self.check(&response, &format!("revision `{revision}`"))?;
-        let text = response.body_mut().with_config().limit(LIST_BYTES_MAX).read_to_string();
-        let text = text.map_err(|e| Failure::Passing(e.to_string()))?;
+        let text = body_text(&mut response, LIST_BYTES_MAX)?;
         let parsed = serde_json::from_str::<Revision>(&text).map_err(|e| e.to_string());
         parsed
             .and_then(|found| {
@@ -147,9 +123,8 @@ impl<'a> Client<'a> {
         }
         self.check(&response, name)?;
         let start = match response.status() {
-            StatusCode::PARTIAL_CONTENT => content_start(&response).ok_or_else(|| {
-                Failure::Passing("a part of the file without its place in it".to_owned())
-            })?,
+            StatusCode::PARTIAL_CONTENT => content_start(&response)
+                .ok_or_else(|| Failure::passing("a part of the file without its place in it"))?,
             _ => 0,
         };
         Ok(Piece { start, body: Box::new(response.into_body().into_reader()) })
@@ -170,7 +145,7 @@ impl<'a> Client<'a> {
         if let Some(token) = &self.options.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        request.call().map_err(passing)
+        request.call().map_err(failed_call)
     }
 
     fn get(&self, url: &str, start: Option<u64>) -> Result<Response<Body>, Failure> {
@@ -181,7 +156,7 @@ impl<'a> Client<'a> {
         if let Some(start) = start {
             request = request.header(header::RANGE, format!("bytes={start}-"));
         }
-        request.call().map_err(passing)
+        request.call().map_err(failed_call)
     }
 
     /// What a status means for the user.
@@ -189,6 +164,9 @@ impl<'a> Client<'a> {
         let status = response.status();
         if status.is_success() {
             return Ok(());
+        }
+        if let Some(passing) = is_passing(response, wanted) {
+            return Err(passing);
         }
         let repo = self.repo;
         let page = format!("{}/{repo}", self.options.endpoint);
@@ -205,9 +183,6 @@ impl<'a> Client<'a> {
                  of that account that may read gated repositories"
             ),
             404 => format!("check the name and the revision at {page}"),
-            408 | 429 | 500..=599 => {
-                return Err(Failure::Passing(format!("status {code} for {wanted}")));
-            }
             _ => format!("look at {page}"),
         };
         let says = says.map(|says| format!(": {says}")).unwrap_or_default();
@@ -222,10 +197,6 @@ impl<'a> Client<'a> {
             source: None,
         }
     }
-}
-
-fn passing(e: ureq::Error) -> Failure {
-    Failure::Passing(e.to_string())
 }
 
 /// `scheme://host` of a URL.

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::client::{Client, Failure, FileInfo};
+use super::client::{Client, FileInfo};
 use super::{HubOptions, Progress};
+use crate::web::{Failure, patiently};
 use crate::{Error, Result};
 
 /// Bytes read from the network at a time.
@@ -35,34 +36,19 @@ struct Partial {
     hasher: Option<Sha256>,
 }
 
-/// Asks again while that may help: a failure that follows progress begins the count anew.
-pub(super) fn patiently<T>(
+/// Asks the Hub again while that may help.
+pub(super) fn ask<T>(
     options: &HubOptions,
     what: &str,
-    mut ask: impl FnMut() -> (bool, Result<T, Failure>),
+    ask: impl FnMut() -> (bool, Result<T, Failure>),
 ) -> Result<T> {
-    let mut n_failed = 0;
-    loop {
-        let (progressed, result) = ask();
-        n_failed = if progressed { 0 } else { n_failed };
-        match result {
-            Ok(value) => return Ok(value),
-            Err(Failure::Final(e)) => return Err(e),
-            Err(Failure::Passing(why)) => {
-                n_failed += 1;
-                if n_failed >= options.n_attempts {
-                    return Err(Error::Remote {
-                        what: format!("cannot fetch {what} from {}: {why}", options.endpoint),
-                        hint: "check the network and run the same command again: it goes on where \
-                               it stopped; --offline takes what is in the cache"
-                            .into(),
-                        source: None,
-                    });
-                }
-                std::thread::sleep(options.pause * 2_u32.saturating_pow(n_failed - 1));
-            }
-        }
-    }
+    patiently(&options.patience, ask, |why| Error::Remote {
+        what: format!("cannot fetch {what} from {}: {why}", options.endpoint),
+        hint: "check the network and run the same command again: it goes on where it stopped; \
+               --offline takes what is in the cache"
+            .into(),
+        source: None,
+    })
 }
 
 /// Brings the file to `blob`.
@@ -78,7 +64,7 @@ pub(super) fn download(
     for is_last in [false, true] {
         let mut partial =
             Partial::open(&path, wanted.info).map_err(|e| Error::disk("write", &path, e))?;
-        patiently(wanted.options, wanted.name, || {
+        ask(wanted.options, wanted.name, || {
             let before = partial.n_done;
             let result = partial.go_on(wanted, progress);
             (partial.n_done > before, result)
@@ -148,7 +134,7 @@ impl Partial {
         if source.start != self.n_done {
             self.restart().map_err(disk)?;
             if source.start != 0 {
-                return Err(Failure::Passing("another part of the file than asked for".to_owned()));
+                return Err(Failure::passing("another part of the file than asked for"));
             }
         }
         let mut piece = vec![0; PIECE_BYTES];
@@ -156,11 +142,11 @@ impl Partial {
             let n = match source.body.read(&mut piece) {
                 Ok(0) => break,
                 Ok(n) => n,
-                Err(e) => return Err(Failure::Passing(e.to_string())),
+                Err(e) => return Err(Failure::passing(e.to_string())),
             };
             if self.n_done + n as u64 > n_total {
                 self.restart().map_err(disk)?;
-                return Err(Failure::Passing(format!("more than the {n_total} bytes of the file")));
+                return Err(Failure::passing(format!("more than the {n_total} bytes of the file")));
             }
             self.file.write_all(&piece[..n]).map_err(disk)?;
             if let Some(hasher) = &mut self.hasher {
@@ -171,7 +157,7 @@ impl Partial {
         }
         if self.n_done < n_total {
             let what = format!("the connection ended after {} of {n_total} bytes", self.n_done);
-            return Err(Failure::Passing(what));
+            return Err(Failure::passing(what));
         }
         Ok(())
     }

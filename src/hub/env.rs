@@ -1,9 +1,9 @@
 //! The environment, as Python's client reads it: the only place of this room that does.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::HubOptions;
+use crate::web::Patience;
 
 /// The Hub unless `HF_ENDPOINT` names another.
 const ENDPOINT: &str = "https://huggingface.co";
@@ -35,9 +35,7 @@ impl HubOptions {
             token: token.filter(|token| !token.is_empty()),
             cache: path("HF_HUB_CACHE").unwrap_or_else(|| home.join("hub")),
             offline: offline || ["1", "on", "yes", "true"].contains(&said.as_str()),
-            silence: Duration::from_secs(30),
-            n_attempts: 5,
-            pause: Duration::from_millis(500),
+            patience: Patience::default(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::cache::{RepoCache, create_folder, is_commit, missing};
 use super::client::Client;
-use super::download::{Wanted, download, patiently};
+use super::download::{Wanted, ask, download};
 use super::files::{self, INDEX, ONE_FILE, REQUIRED, Weights, is_safe};
 use super::outline::Outlines;
 use super::{Checkpoint, HubOptions, Progress};
@@ -40,7 +40,7 @@ pub(super) fn fetch(
     }
     let client = Client::new(options, repo);
     let what = format!("the list of files of {repo}");
-    let revision = patiently(options, &what, || (false, client.revision(revision)))?;
+    let revision = ask(options, &what, || (false, client.revision(revision)))?;
     let names = revision.names();
     let lacks = |what: String| Error::Remote {
         what: format!("{repo} cannot be used: {what}"),
@@ -99,7 +99,7 @@ fn bring(
     name: &str,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<()> {
-    let info = patiently(options, name, || (false, client.info(commit, name)))?;
+    let info = ask(options, name, || (false, client.info(commit, name)))?;
     let blob = cache.blob(&info.etag);
     create_folder(blob.parent().expect("a blob is in a folder"))?;
     let _lock = cache.lock(&info.etag)?;

@@ -27,9 +27,9 @@ mod outline;
 mod tests;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::Result;
+use crate::web::Patience;
 
 /// Where the Hub is, and how it is spoken to.
 #[derive(Debug, Clone)]
@@ -42,12 +42,8 @@ pub struct HubOptions {
     pub cache: PathBuf,
     /// Open no socket; take what is in the cache or say what is not.
     pub offline: bool,
-    /// Longest silence of a server.
-    pub silence: Duration,
-    /// Attempts in a row that bring nothing before a download is given up.
-    pub n_attempts: u32,
-    /// Pause after the first of them; doubled after each of the others.
-    pub pause: Duration,
+    /// How long the Hub is waited for.
+    pub patience: Patience,
 }
 
 /// A checkpoint in the cache.

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use super::HubOptions;
 use super::cache::create_folder;
-use super::client::{Client, Failure};
-use super::download::patiently;
+use super::client::Client;
+use super::download::ask;
+use crate::web::Failure;
 use crate::{Error, Result};
 
 /// Bytes of the length that begins a safetensors file.
@@ -49,8 +50,8 @@ impl Outlines<'_> {
     }
 
     fn shard(&self, name: &str, target: &Path) -> Result<()> {
-        let info = patiently(self.options, name, || (false, self.client.info(self.commit, name)))?;
-        let header = patiently(self.options, name, || {
+        let info = ask(self.options, name, || (false, self.client.info(self.commit, name)))?;
+        let header = ask(self.options, name, || {
             let piece = self.client.piece(self.commit, name, 0);
             (false, piece.and_then(|piece| read_header(piece.body, info.n_bytes)))
         })?;
@@ -74,14 +75,14 @@ fn place(folder: &Path, name: &str) -> Result<PathBuf> {
 /// The length and the header that it tells; what does not fit the file is left for the reader of
 /// the checkpoint to complain about.
 fn read_header(mut body: impl Read, n_bytes: u64) -> Result<Vec<u8>, Failure> {
-    let passing = |e: io::Error| Failure::Passing(e.to_string());
+    let passing = |e: io::Error| Failure::passing(e.to_string());
     let mut header = Vec::new();
     (&mut body).take(N_LEN.min(n_bytes)).read_to_end(&mut header).map_err(passing)?;
     let Ok(len) = <[u8; 8]>::try_from(header.as_slice()) else { return Ok(header) };
     let n_header = u64::from_le_bytes(len).min(N_HEADER_MAX).min(n_bytes - N_LEN);
     let n_read = body.take(n_header).read_to_end(&mut header).map_err(passing)?;
     if (n_read as u64) < n_header {
-        return Err(Failure::Passing("the connection ended within the header".to_owned()));
+        return Err(Failure::passing("the connection ended within the header"));
     }
     Ok(header)
 }

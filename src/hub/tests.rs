@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
+use std::time::Duration;
 
 use super::loopback::{COMMIT, Loopback, Trick, etag};
 use super::*;
@@ -44,9 +45,11 @@ impl Fetcher {
             token: Some("secret".to_owned()),
             cache: cache.path().to_owned(),
             offline: false,
-            silence: Duration::from_secs(20),
-            n_attempts: 3,
-            pause: Duration::ZERO,
+            patience: Patience {
+                silence: Duration::from_secs(20),
+                n_attempts: 3,
+                pause: Duration::ZERO,
+            },
         };
         Self { hub, options, cache }
     }
@@ -190,7 +193,7 @@ fn a_cut_download_goes_on_where_it_stopped() {
 fn a_killed_run_goes_on_where_it_stopped() {
     let files = sharded();
     let mut fetcher = Fetcher::new(&files);
-    fetcher.options.n_attempts = 1;
+    fetcher.options.patience.n_attempts = 1;
     fetcher.hub.play(SHARD, &[Trick::Cut(123_456)]);
     let error = fetcher.error();
     assert_eq!(error.exit_code(), 4);
@@ -205,7 +208,7 @@ fn a_killed_run_goes_on_where_it_stopped() {
 fn a_silent_server_is_left_and_asked_again() {
     let files = sharded();
     let mut fetcher = Fetcher::new(&files);
-    fetcher.options.silence = Duration::from_millis(300);
+    fetcher.options.patience.silence = Duration::from_millis(300);
     fetcher.hub.play(SHARD, &[Trick::Stall(70_000)]);
     check(&fetcher.fetch().unwrap(), &files);
     assert_eq!(fetcher.hub.n_served(SHARD), 300_000);

@@ -1,0 +1,62 @@
+//! The client and the few things that every answer is asked.
+
+use std::time::Duration;
+
+use ureq::config::RedirectAuthHeaders;
+use ureq::http::{Response, StatusCode, header};
+use ureq::{Agent, Body};
+
+use super::Patience;
+use super::retry::{Failure, Passing};
+
+/// A client for the place at `endpoint`.
+///
+/// A status is no error of its own, a token goes to no other host, and bytes come as they are: sizes
+/// and ranges count those of a file, not those of its compression.
+pub(crate) fn agent(endpoint: &str, patience: &Patience) -> Agent {
+    let silence = Some(patience.silence);
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+        .user_agent(concat!("stillroom/", env!("CARGO_PKG_VERSION")))
+        .accept_encoding("identity")
+        .timeout_resolve(silence)
+        .timeout_connect(silence)
+        .timeout_recv_response(silence)
+        .timeout_per_read(silence);
+    // A proxy cannot reach what is near only to us.
+    let config = if is_near(endpoint) { config.proxy(None) } else { config };
+    config.build().new_agent()
+}
+
+/// Whether an address is on this machine.
+fn is_near(endpoint: &str) -> bool {
+    let host = endpoint.split("://").nth(1).unwrap_or("");
+    ["127.0.0.1", "localhost", "[::1]"].iter().any(|near| host.starts_with(near))
+}
+
+/// The failure of a request that got no answer.
+pub(crate) fn failed_call(e: ureq::Error) -> Failure {
+    Failure::passing(e.to_string())
+}
+
+/// Whether a status may be another one soon; `wanted` is what was asked for.
+pub(crate) fn is_passing(response: &Response<Body>, wanted: &str) -> Option<Failure> {
+    let status = response.status();
+    let may_pass = status.is_server_error()
+        || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+    may_pass.then(|| {
+        let says = response.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok());
+        let wait = says.and_then(|says| says.trim().parse().ok()).map(Duration::from_secs);
+        Failure::Passing(Passing { why: format!("status {} for {wanted}", status.as_u16()), wait })
+    })
+}
+
+/// The text of an answer, of at most `n_bytes_max`.
+pub(crate) fn body_text(
+    response: &mut Response<Body>,
+    n_bytes_max: u64,
+) -> Result<String, Failure> {
+    let text = response.body_mut().with_config().limit(n_bytes_max).read_to_string();
+    text.map_err(failed_call)
+}
