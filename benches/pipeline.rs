@@ -8,7 +8,6 @@
 mod instant;
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant as Clock;
 
@@ -74,7 +73,7 @@ fn measure(n_rows: usize) {
             .expect("memory");
     }
     std::fs::write(folder.path().join("prompts.jsonl"), prompts).expect("room on the disk");
-    let inspect = |_: &Path| None;
+    let inspect = |_: &stillroom::recipe::spec::Step| None;
     let recipe = Recipe::parse(RECIPE, "bench.toml", folder.path(), &[], &inspect);
     let recipe = recipe.unwrap_or_else(|faults| panic!("{:#?}", faults.faults));
     let models = instant::Instant { n_words: N_WORDS, ..instant::Instant::default() };

@@ -12,10 +12,11 @@ use crate::pipeline::Plan;
 
 /// Plans a recipe and shows the plan.
 pub(super) fn plan(args: &PlanArgs, screen: &Screen) -> Result<()> {
-    let recipe = read(&args.recipe)?;
-    let models = local(&args.recipe.machine, screen, false)?;
+    let mut models = local(&args.recipe.machine, screen, false)?;
+    let limit = limit(&args.recipe);
+    let recipe = read(&args.recipe, limit, &mut models)?;
     let mut models = models.deterministic(recipe.deterministic).only_planned();
-    let plan = Plan::build(&recipe, limit(&args.recipe), &mut models)?;
+    let plan = Plan::build(&recipe, limit, &mut models)?;
     if args.json {
         let mut plan = json!(plan);
         plan["schema_version"] = json!(SCHEMA_VERSION);

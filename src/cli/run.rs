@@ -1,5 +1,6 @@
 //! `stillroom run`.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use super::args::{RecipeArgs, RunArgs};
@@ -8,8 +9,9 @@ use super::models::local;
 use super::progress::{Progress, error_line, summary_line};
 use super::screen::Screen;
 use super::summary::summary;
-use crate::pipeline::{self, RunOptions};
+use crate::pipeline::{self, LocalModels, RunOptions};
 use crate::recipe::Recipe;
+use crate::recipe::spec::Step;
 use crate::{Error, Result};
 
 /// Runs a recipe, or goes on with it.
@@ -18,9 +20,10 @@ pub(super) fn run(args: &RunArgs, screen: &Screen) -> Result<()> {
         let version = env!("CARGO_PKG_VERSION");
         screen.tell(&format!("stillroom {version}: {}", args.recipe.recipe.display()));
     }
-    let recipe = read(&args.recipe)?;
     let interrupt = interrupt::watch()?;
-    let models = local(&args.recipe.machine, screen, args.quiet)?;
+    let mut models = local(&args.recipe.machine, screen, args.quiet)?;
+    let n_read = if args.dry_run { Some(1) } else { limit(&args.recipe) };
+    let recipe = read(&args.recipe, n_read, &mut models)?;
     let mut models = models.deterministic(recipe.deterministic);
     let options = RunOptions {
         out: args.out.clone().unwrap_or_else(|| default_out(&recipe)),
@@ -54,9 +57,28 @@ pub(super) fn run(args: &RunArgs, screen: &Screen) -> Result<()> {
     Ok(())
 }
 
-/// Reads the recipe with its overrides.
-pub(super) fn read(args: &RecipeArgs) -> Result<Recipe> {
-    Recipe::load(&args.recipe, &args.set)
+/// Reads the recipe with its overrides, and the columns of its data as far as a run with this limit
+/// reads it.
+pub(super) fn read(
+    args: &RecipeArgs,
+    limit: Option<usize>,
+    models: &mut LocalModels,
+) -> Result<Recipe> {
+    let models = RefCell::new(models);
+    let failed = RefCell::new(None);
+    let inspect = |loader: &Step| {
+        let columns = pipeline::columns(loader, limit, &mut **models.borrow_mut());
+        // What cannot be told leaves the columns open, and the recipe's own faults are told first.
+        columns.unwrap_or_else(|error| {
+            failed.replace(Some(error));
+            None
+        })
+    };
+    let recipe = Recipe::load_with(&args.recipe, &args.set, &inspect)?;
+    match failed.into_inner() {
+        Some(error) => Err(error),
+        None => Ok(recipe),
+    }
 }
 
 /// The most rows of each loader.

@@ -1,4 +1,4 @@
-//! The standard cache: `models--org--name/{blobs,refs,snapshots}`, with locks beside it.
+//! The standard cache: `models--org--name/{blobs,refs,snapshots}` (data sets: `datasets--...`), with locks beside it.
 //!
 //! Blobs are named by their etag, a snapshot's files are links to them, a ref holds the commit of
 //! a branch or tag. It must not know the network.
@@ -7,10 +7,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use hf_hub::{Cache, CacheRepo, Repo, RepoType};
+use hf_hub::{Cache, CacheRepo};
 
 use super::Checkpoint;
 use super::files::{self, INDEX, ONE_FILE, REQUIRED};
+use super::names::{Kind, RepoId};
 use crate::{Error, Result};
 
 /// One repository at one revision.
@@ -23,8 +24,8 @@ pub(super) struct RepoCache {
 }
 
 impl RepoCache {
-    pub(super) fn new(cache: &Path, repo: &str, revision: &str) -> Self {
-        let repo = Repo::with_revision(repo.to_owned(), RepoType::Model, revision.to_owned());
+    pub(super) fn new(cache: &Path, repo: RepoId<'_>, revision: &str) -> Self {
+        let repo = repo.at(revision);
         let folder = repo.folder_name();
         Self {
             locks: cache.join(".locks").join(&folder),
@@ -134,11 +135,15 @@ pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// The error of a checkpoint that is not in the cache of a machine that may not ask.
-pub(super) fn missing(repo: &str, cache: &Path, names: &[String]) -> Error {
+/// The error of what is not in the cache of a machine that may not ask.
+pub(super) fn missing(repo: RepoId<'_>, cache: &Path, names: &[String]) -> Error {
+    let (cache, name, names) = (cache.display(), repo.name, names.join(", "));
+    let instead = match repo.kind {
+        Kind::Model => "name a local folder as the model's source",
+        Kind::DataSet => "read a local file with LoadDataFromFileSystem",
+    };
     Error::environment(
-        format!("offline, and the cache {} lacks of {repo}: {}", cache.display(), names.join(", ")),
-        "run once without --offline (and without HF_HUB_OFFLINE), or name a local folder as the \
-         model's source",
+        format!("offline, and the cache {cache} lacks of {name}: {names}"),
+        format!("run once without --offline (and without HF_HUB_OFFLINE), or {instead}"),
     )
 }

@@ -3,14 +3,14 @@
 //! It must not know the cache. Statuses become errors here, with what the user can do about them.
 
 use std::io::Read;
+use std::ops::Range;
 
-use hf_hub::{Repo, RepoType};
 use serde::Deserialize;
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
 use super::HubOptions;
-use super::files::is_safe;
+use super::names::{RepoId, is_safe};
 use crate::Error;
 use crate::web::{Failure, agent, body_text, failed_call, is_passing};
 
@@ -56,17 +56,17 @@ pub(super) struct Piece {
 pub(super) struct Client<'a> {
     agent: Agent,
     options: &'a HubOptions,
-    repo: &'a str,
+    repo: RepoId<'a>,
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn new(options: &'a HubOptions, repo: &'a str) -> Self {
+    pub(super) fn new(options: &'a HubOptions, repo: RepoId<'a>) -> Self {
         Self { agent: agent(&options.endpoint, &options.patience), options, repo }
     }
 
     /// The commit and the files of a revision.
     pub(super) fn revision(&self, revision: &str) -> Result<Revision, Failure> {
-        let api = self.at(revision).api_url();
+        let api = self.repo.at(revision).api_url();
         let mut response = self.get(&format!("{}/api/{api}", self.options.endpoint), None)?;
         self.check(&response, &format!("revision `{revision}`"))?;
         let text = body_text(&mut response, LIST_BYTES_MAX)?;
@@ -116,7 +116,8 @@ impl<'a> Client<'a> {
 
     /// The bytes of a file from `start` on.
     pub(super) fn piece(&self, commit: &str, name: &str, start: u64) -> Result<Piece, Failure> {
-        let response = self.get(&self.file_url(commit, name), Some(start).filter(|s| *s > 0))?;
+        let range = Some(format!("bytes={start}-")).filter(|_| start > 0);
+        let response = self.get(&self.file_url(commit, name), range)?;
         if start > 0 && response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
             // What is here is longer than the file, so it is not the beginning of it.
             return self.piece(commit, name, 0);
@@ -130,12 +131,11 @@ impl<'a> Client<'a> {
         Ok(Piece { start, body: Box::new(response.into_body().into_reader()) })
     }
 
-    fn at(&self, revision: &str) -> Repo {
-        Repo::with_revision(self.repo.to_owned(), RepoType::Model, revision.to_owned())
-    }
-
     fn file_url(&self, commit: &str, name: &str) -> String {
-        format!("{}/{}/resolve/{commit}/{name}", self.options.endpoint, self.repo)
+        // What an address gives a meaning to is written so that it has none.
+        let name = name.replace('%', "%25").replace(' ', "%20").replace('?', "%3F");
+        let name = name.replace('#', "%23");
+        format!("{}/{}/resolve/{commit}/{name}", self.options.endpoint, self.repo.page())
     }
 
     fn head(&self, url: &str) -> Result<Response<Body>, Failure> {
@@ -148,15 +148,41 @@ impl<'a> Client<'a> {
         request.call().map_err(failed_call)
     }
 
-    fn get(&self, url: &str, start: Option<u64>) -> Result<Response<Body>, Failure> {
+    fn get(&self, url: &str, range: Option<String>) -> Result<Response<Body>, Failure> {
         let mut request = self.agent.get(url);
         if let Some(token) = &self.options.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        if let Some(start) = start {
-            request = request.header(header::RANGE, format!("bytes={start}-"));
+        if let Some(range) = range {
+            request = request.header(header::RANGE, range);
         }
         request.call().map_err(failed_call)
+    }
+
+    /// The bytes of a file in a range, or nothing when the server gives whole files only.
+    pub(super) fn range(
+        &self,
+        commit: &str,
+        name: &str,
+        range: &Range<u64>,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        let asked = format!("bytes={}-{}", range.start, range.end - 1);
+        let response = self.get(&self.file_url(commit, name), Some(asked))?;
+        self.check(&response, name)?;
+        if response.status() != StatusCode::PARTIAL_CONTENT {
+            return Ok(None);
+        }
+        if content_start(&response) != Some(range.start) {
+            return Err(Failure::passing("another part of the file than asked for"));
+        }
+        let n_bytes = range.end - range.start;
+        let mut bytes = Vec::new();
+        let body = response.into_body().into_reader().take(n_bytes).read_to_end(&mut bytes);
+        body.map_err(|e| Failure::passing(e.to_string()))?;
+        if (bytes.len() as u64) < n_bytes {
+            return Err(Failure::passing("the connection ended within the part"));
+        }
+        Ok(Some(bytes))
     }
 
     /// What a status means for the user.
@@ -168,8 +194,8 @@ impl<'a> Client<'a> {
         if let Some(passing) = is_passing(response, wanted) {
             return Err(passing);
         }
-        let repo = self.repo;
-        let page = format!("{}/{repo}", self.options.endpoint);
+        let repo = self.repo.name;
+        let page = format!("{}/{}", self.options.endpoint, self.repo.page());
         let says = response.headers().get("x-error-message").and_then(|v| v.to_str().ok());
         let code = status.as_u16();
         let hint = match code {
@@ -192,7 +218,7 @@ impl<'a> Client<'a> {
 
     fn strange(&self, what: &str) -> Error {
         Error::Remote {
-            what: format!("the Hub's answer for {} makes no sense: {what}", self.repo),
+            what: format!("the Hub's answer for {} makes no sense: {what}", self.repo.name),
             hint: format!("is {} the Hub or a mirror of it?", self.options.endpoint),
             source: None,
         }

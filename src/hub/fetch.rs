@@ -6,7 +6,8 @@ use std::path::Path;
 use super::cache::{RepoCache, create_folder, is_commit, missing};
 use super::client::Client;
 use super::download::{Wanted, ask, download};
-use super::files::{self, INDEX, ONE_FILE, REQUIRED, Weights, is_safe};
+use super::files::{self, INDEX, ONE_FILE, REQUIRED, Weights};
+use super::names::{Kind, RepoId, check_names};
 use super::outline::Outlines;
 use super::{Checkpoint, HubOptions, Progress};
 use crate::{Error, Result};
@@ -28,17 +29,18 @@ pub(super) fn fetch(
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Checkpoint> {
     check_names(repo, revision)?;
-    let cache = RepoCache::new(&options.cache, repo, revision);
+    let id = RepoId { kind: Kind::Model, name: repo };
+    let cache = RepoCache::new(&options.cache, id, revision);
     let found = cache.find();
     if options.offline {
-        return found.map_err(|names| missing(repo, &options.cache, &names));
+        return found.map_err(|names| missing(id, &options.cache, &names));
     }
     if let Ok(found) = found
         && (is_commit(revision) || matches!(extent, Extent::Outline(_)))
     {
         return Ok(found); // A commit never changes, and a plan may look at the last one.
     }
-    let client = Client::new(options, repo);
+    let client = Client::new(options, id);
     let what = format!("the list of files of {repo}");
     let revision = ask(options, &what, || (false, client.revision(revision)))?;
     let names = revision.names();
@@ -91,7 +93,7 @@ pub(super) fn fetch(
 }
 
 /// One file into the cache.
-fn bring(
+pub(super) fn bring(
     cache: &RepoCache,
     client: &Client<'_>,
     options: &HubOptions,
@@ -108,22 +110,4 @@ fn bring(
         download(&Wanted { client, commit, name, info: &info, options }, &blob, progress)?;
     }
     cache.link(&info.etag, commit, name)
-}
-
-/// Names become paths and addresses, so they may hold only what the Hub allows.
-fn check_names(repo: &str, revision: &str) -> Result<()> {
-    let is_word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    let part = |part: &str| is_safe(part) && part.bytes().all(is_word);
-    let wrong = |what: String, hint: &str| Err(Error::Usage { what, hint: hint.into() });
-    if !matches!(repo.split('/').count(), 1 | 2) || !repo.split('/').all(part) {
-        let hint = "write it as the Hub does, org/name; a local folder begins with ./ or /";
-        return wrong(format!("`{repo}` is no repository of the Hub"), hint);
-    }
-    if !revision.split('/').all(part) {
-        return wrong(
-            format!("`{revision}` is no revision"),
-            "name a branch, a tag or a commit; main is the usual one",
-        );
-    }
-    Ok(())
 }

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::names::is_safe;
+
 /// The weights in one file.
 pub(super) const ONE_FILE: &str = "model.safetensors";
 /// The list of the files that the weights are cut into.
@@ -70,12 +72,6 @@ pub(super) fn shards(index: &[u8]) -> Result<Vec<String>, String> {
         Some(name) => Err(format!("`{name}` is no name of a file in a repository")),
         None => Ok(names.into_iter().map(str::to_owned).collect()),
     }
-}
-
-/// Whether a name from the network stays inside the folder that it is joined to.
-pub(super) fn is_safe(name: &str) -> bool {
-    let part = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', ':', '\0']);
-    name.split('/').all(part)
 }
 
 #[cfg(test)]

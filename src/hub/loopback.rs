@@ -10,11 +10,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use sha2::{Digest as _, Sha256};
 
-pub(super) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// The commit of the branch with converted data sets, whose files are given with [`BRANCH`] before
+/// their names.
+pub(crate) const CONVERTED: &str = "89abcdef0123456789abcdef0123456789abcdef";
+pub(crate) const BRANCH: &str = "@converted/";
 
 /// What is done to one answer that carries a file's bytes.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Trick {
+pub(crate) enum Trick {
     /// Closes the connection after so many bytes.
     Cut(usize),
     /// Says nothing more after so many bytes.
@@ -31,11 +36,11 @@ pub(super) enum Trick {
 
 /// One request and what it was given.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
-    pub(super) line: String,
-    pub(super) start: Option<usize>,
-    pub(super) has_token: bool,
-    pub(super) n_served: usize,
+pub(crate) struct Asked {
+    pub(crate) line: String,
+    pub(crate) start: Option<usize>,
+    pub(crate) has_token: bool,
+    pub(crate) n_served: usize,
 }
 
 #[derive(Default)]
@@ -61,7 +66,7 @@ impl Shared {
     }
 }
 
-pub(super) struct Loopback {
+pub(crate) struct Loopback {
     port: u16,
     shared: Arc<Shared>,
 }
@@ -69,19 +74,19 @@ pub(super) struct Loopback {
 /// Files above this are kept as the Hub keeps large ones.
 const N_SMALL: usize = 1000;
 
-pub(super) fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The name of a file's blob.
-pub(super) fn etag(bytes: &[u8]) -> String {
+pub(crate) fn etag(bytes: &[u8]) -> String {
     let hash = sha256(bytes);
     if bytes.len() > N_SMALL { hash } else { hash[..40].to_owned() }
 }
 
 impl Loopback {
     /// Serves `org/name` with these files.
-    pub(super) fn new(files: &[(&str, Vec<u8>)]) -> Self {
+    pub(crate) fn new(files: &[(&str, Vec<u8>)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback device");
         let port = listener.local_addr().expect("it is bound").port();
         let shared = Arc::new(Shared::default());
@@ -101,27 +106,27 @@ impl Loopback {
         Self { port, shared }
     }
 
-    pub(super) fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// The next answers with this file's bytes are treated so, one each.
-    pub(super) fn play(&self, file: &str, tricks: &[Trick]) {
+    pub(crate) fn play(&self, file: &str, tricks: &[Trick]) {
         let mut state = self.shared.lock();
         state.tricks.insert(file.to_owned(), tricks.iter().copied().collect());
     }
 
     /// Every list of files is refused so.
-    pub(super) fn refuse(&self, status: u16) {
+    pub(crate) fn refuse(&self, status: u16) {
         self.shared.lock().status = Some(status);
     }
 
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.shared.lock().asked.clone()
     }
 
     /// Bytes of this file that were served in all.
-    pub(super) fn n_served(&self, file: &str) -> usize {
+    pub(crate) fn n_served(&self, file: &str) -> usize {
         let asked = self.asked();
         asked.iter().filter(|asked| asked.line.ends_with(file)).map(|asked| asked.n_served).sum()
     }
@@ -140,6 +145,7 @@ fn answer(shared: &Shared, port: u16, mut stream: TcpStream) -> std::io::Result<
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let first = lines.next().transpose()?.unwrap_or_default();
     let mut start = None;
+    let mut last = None;
     let mut has_token = false;
     for header in lines {
         let header = header?.to_ascii_lowercase();
@@ -147,7 +153,9 @@ fn answer(shared: &Shared, port: u16, mut stream: TcpStream) -> std::io::Result<
             break;
         }
         if let Some(range) = header.strip_prefix("range: bytes=") {
-            start = range.split('-').next().and_then(|start| start.parse().ok());
+            let (from, to) = range.split_once('-').unwrap_or((range, ""));
+            start = from.parse().ok();
+            last = to.parse::<usize>().ok();
         }
         has_token |= header == "authorization: bearer secret";
     }
@@ -158,25 +166,25 @@ fn answer(shared: &Shared, port: u16, mut stream: TcpStream) -> std::io::Result<
     state.asked.push(Asked { line, start, has_token, n_served: 0 });
     let asked_idx = state.asked.len() - 1;
 
-    if let Some(rest) = path.strip_prefix("/api/models/org/name/revision/") {
-        let names: Vec<_> =
-            state.files.keys().map(|name| serde_json::json!({"rfilename": name})).collect();
-        let body = serde_json::json!({"sha": COMMIT, "siblings": names}).to_string();
-        let status = state.status.unwrap_or(if rest == "gone" { 404 } else { 200 });
-        return head(&mut stream, status, &[("Content-Length", &body.len().to_string())])
-            .and_then(|()| stream.write_all(body.as_bytes()));
+    let lists = ["/api/models/org/name/revision/", "/api/datasets/org/name/revision/"];
+    if let Some(revision) = lists.iter().find_map(|list| path.strip_prefix(list)) {
+        return list(&state, &mut stream, revision);
     }
     if path.contains("/old/name/") {
         let moved = path.replace("/old/name/", "/org/name/");
         return head(&mut stream, 307, &[("Location", &moved), ("Content-Length", "0")]);
     }
-    let at_hub = path.strip_prefix(&format!("/org/name/resolve/{COMMIT}/"));
-    let at_cdn = path.strip_prefix("/cdn/");
-    let name = at_hub.or(at_cdn).unwrap_or_default().to_owned();
+    let below = path.strip_prefix("/datasets").unwrap_or(path);
+    let at_hub = below.strip_prefix(&format!("/org/name/resolve/{COMMIT}/")).map(str::to_owned);
+    let at_branch = below.strip_prefix(&format!("/org/name/resolve/{CONVERTED}/"));
+    let at_hub = at_hub.or_else(|| at_branch.map(|name| format!("{BRANCH}{name}")));
+    let at_cdn = path.strip_prefix("/cdn/").map(str::to_owned);
+    let is_at_hub = at_hub.is_some();
+    let name = at_hub.or(at_cdn).unwrap_or_default().replace("%20", " ");
     let Some(bytes) = state.files.get(&name).cloned() else {
         return head(&mut stream, 404, &[("Content-Length", "0")]);
     };
-    if at_hub.is_some() && bytes.len() > N_SMALL {
+    if is_at_hub && bytes.len() > N_SMALL {
         let (etag, size) = (format!("\"{}\"", etag(&bytes)), bytes.len().to_string());
         let there = format!("http://localhost:{port}/cdn/{name}");
         let headers = [
@@ -197,7 +205,21 @@ fn answer(shared: &Shared, port: u16, mut stream: TcpStream) -> std::io::Result<
     }
     let trick = state.tricks.get_mut(&name).and_then(VecDeque::pop_front);
     drop(state);
-    serve(shared, asked_idx, &mut stream, bytes, trick, start)
+    serve(shared, asked_idx, &mut stream, bytes, trick, (start, last))
+}
+
+/// The commit and the names of a revision's files.
+fn list(state: &State, stream: &mut TcpStream, revision: &str) -> std::io::Result<()> {
+    let is_branch = revision == "refs%2Fconvert%2Fparquet" || revision == CONVERTED;
+    let names = state.files.keys().filter(|name| name.starts_with(BRANCH) == is_branch);
+    let names: Vec<_> = names
+        .map(|name| serde_json::json!({"rfilename": name.trim_start_matches(BRANCH)}))
+        .collect();
+    let commit = if is_branch { CONVERTED } else { COMMIT };
+    let body = serde_json::json!({"sha": commit, "siblings": names}).to_string();
+    let status = state.status.unwrap_or(if revision == "gone" { 404 } else { 200 });
+    head(stream, status, &[("Content-Length", &body.len().to_string())])
+        .and_then(|()| stream.write_all(body.as_bytes()))
 }
 
 fn serve(
@@ -206,9 +228,8 @@ fn serve(
     stream: &mut TcpStream,
     mut bytes: Vec<u8>,
     trick: Option<Trick>,
-    start: Option<usize>,
+    (mut start, last): (Option<usize>, Option<usize>),
 ) -> std::io::Result<()> {
-    let mut start = start;
     let mut n_given = usize::MAX;
     let n_total = bytes.len();
     match trick {
@@ -219,12 +240,13 @@ fn serve(
         Some(Trick::Cut(n) | Trick::Stall(n)) => n_given = n,
         None => {}
     }
-    let part = &bytes[start.unwrap_or(0).min(bytes.len())..];
+    let end = last.filter(|_| start.is_some()).map_or(bytes.len(), |last| last + 1);
+    let part = &bytes[start.unwrap_or(0).min(bytes.len())..end.min(bytes.len())];
     let length = part.len().to_string();
     match start {
         Some(start) if start >= n_total => return head(stream, 416, &[("Content-Length", "0")]),
         Some(start) => {
-            let range = format!("bytes {start}-{}/{n_total}", n_total - 1);
+            let range = format!("bytes {start}-{}/{n_total}", start + part.len() - 1);
             head(stream, 206, &[("Content-Length", &length), ("Content-Range", &range)])?;
         }
         None => head(stream, 200, &[("Content-Length", &length)])?,

@@ -11,6 +11,8 @@ mod cache;
 #[cfg(feature = "hub")]
 mod client;
 #[cfg(feature = "hub")]
+pub mod data_set;
+#[cfg(feature = "hub")]
 mod download;
 mod env;
 #[cfg(feature = "hub")]
@@ -19,7 +21,9 @@ mod fetch;
 mod files;
 #[cfg(test)]
 #[cfg(feature = "hub")]
-mod loopback;
+pub(crate) mod loopback;
+#[cfg(feature = "hub")]
+mod names;
 #[cfg(feature = "hub")]
 mod outline;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Root rows, one at a time, loader after loader, each in its own order.
 
+use super::brought::{Brought, n_records};
 use crate::Result;
 use crate::data::read::{self, BadRecord, FileSource, Reader, Record};
 use crate::data::row::{Columns, Roots, Row};
@@ -26,6 +27,8 @@ pub(crate) enum Fed {
 /// All root rows of a recipe.
 pub(crate) struct Feed<'a> {
     loaders: std::vec::IntoIter<(usize, &'a Step)>,
+    /// What was brought from the Hub, by step.
+    brought: &'a [Option<Brought>],
     limit: Option<usize>,
     open: Option<(usize, Source<'a>)>,
     /// Rows that the open loader may still give.
@@ -40,12 +43,14 @@ enum Source<'a> {
 
 impl<'a> Feed<'a> {
     /// Reads every loader of `steps`, at most `limit` rows of each.
-    pub(crate) fn new(steps: &'a Named<Step>, limit: Option<usize>) -> Self {
-        let loaders = steps.iter().map(|(_, step)| step).enumerate().filter(|(_, step)| {
-            matches!(step, Step::LoadDataFromDicts(_) | Step::LoadDataFromFileSystem(_))
-        });
-        let loaders: Vec<_> = loaders.collect();
-        Self { loaders: loaders.into_iter(), limit, open: None, n_left: 0 }
+    pub(crate) fn new(
+        steps: &'a Named<Step>,
+        brought: &'a [Option<Brought>],
+        limit: Option<usize>,
+    ) -> Self {
+        let steps = steps.iter().map(|(_, step)| step).enumerate();
+        let loaders: Vec<_> = steps.filter(|(_, step)| step.is_loader()).collect();
+        Self { loaders: loaders.into_iter(), brought, limit, open: None, n_left: 0 }
     }
 
     /// The next row; nothing at the end.
@@ -56,7 +61,9 @@ impl<'a> Feed<'a> {
         loop {
             let Some((step, source)) = &mut self.open else {
                 let Some((step, loader)) = self.loaders.next() else { return Ok(None) };
-                self.open = Source::open(loader)?.map(|source| (step, source));
+                let brought = self.brought[step].as_ref();
+                let source = Source::open(loader, brought, self.limit)?;
+                self.open = source.map(|source| (step, source));
                 self.n_left = self.limit.unwrap_or(usize::MAX);
                 continue;
             };
@@ -74,7 +81,11 @@ impl<'a> Feed<'a> {
 }
 
 impl<'a> Source<'a> {
-    fn open(step: &'a Step) -> Result<Option<Self>> {
+    fn open(
+        step: &'a Step,
+        brought: Option<&Brought>,
+        limit: Option<usize>,
+    ) -> Result<Option<Self>> {
         Ok(match step {
             Step::LoadDataFromDicts(spec) => {
                 Some(Self::Dicts { rows: spec.data.iter(), roots: Roots::default() })
@@ -86,6 +97,11 @@ impl<'a> Source<'a> {
                     columns: spec.columns.clone(),
                 };
                 Some(Self::File(Box::new(read::open(&source)?)))
+            }
+            Step::LoadDataFromHub(spec) => {
+                let brought = brought.expect("the plan brings the rows of such a step");
+                let source = brought.source(&spec.columns, n_records(spec, limit));
+                Some(Self::File(Box::new(read::open_set(&source)?)))
             }
             Step::SelfInstruct(_)
             | Step::ExpandColumns(_)

@@ -46,7 +46,9 @@ fn step_part(step: &Step, seed: u64) -> Result<Value> {
     let whole = || serde_json::to_value(step).expect("a step is plain data");
     Ok(match step {
         // Roots are named by their content: where they come from changes nothing.
-        Step::LoadDataFromDicts(_) | Step::LoadDataFromFileSystem(_) => json!("root"),
+        Step::LoadDataFromDicts(_) | Step::LoadDataFromFileSystem(_) | Step::LoadDataFromHub(_) => {
+            json!("root")
+        }
         Step::UltraFeedback(judge) => {
             let mut part = whole();
             part["model"] = Value::Null;

@@ -1,4 +1,5 @@
-//! The models of this machine: the program's own, folders, repositories of the Hub.
+//! The models of this machine: the program's own, folders, repositories of the Hub; and data sets
+//! of the Hub.
 //!
 //! What a model is, its small files tell; they are read once. It must not know rows or steps.
 
@@ -10,12 +11,14 @@ use stillroom_models::{
     CopyCache, Files, LoadOptions, ModelKey, Progress, Quant, ReadAhead, device,
 };
 
+use super::brought::Brought;
+use super::data_sets;
 use super::memory::{self, Ledger};
 use super::opener::{Facts, Opener, Opening};
 use crate::hub::{self, HubOptions};
 use crate::llm::{self, Door, ModelFolder, Needs, Refusal};
 use crate::recipe::Source;
-use crate::recipe::spec::{ModelSpec, Quantize};
+use crate::recipe::spec::{LoadDataFromHub, ModelSpec, Quantize};
 use crate::text::guides::AnswerTemplate;
 use crate::{Error, Result};
 
@@ -47,6 +50,8 @@ pub struct LocalModels {
     ledger: Option<Ledger>,
     /// Files that are read before they are wanted.
     ahead: Option<ReadAhead>,
+    /// Data sets that were brought, by what was asked for.
+    data_sets: Vec<(LoadDataFromHub, Option<usize>, Brought)>,
 }
 
 /// A model whose small files have been read.
@@ -83,6 +88,7 @@ impl LocalModels {
             on_fetch: Box::new(|_| ()),
             ledger: own.map(Ledger::new),
             ahead: None,
+            data_sets: Vec::new(),
         })
     }
 
@@ -240,6 +246,17 @@ impl Opener for LocalModels {
             ledger.came(name, before, free);
         }
         Ok(Box::new(model))
+    }
+
+    fn data_set(&mut self, spec: &LoadDataFromHub, n_records: Option<usize>) -> Result<Brought> {
+        let known = self.data_sets.iter().find(|(known, n, _)| known == spec && *n == n_records);
+        if let Some((_, _, brought)) = known {
+            return Ok(brought.clone());
+        }
+        let mut progress = |progress: hub::Progress<'_>| (self.on_fetch)(&progress);
+        let brought = data_sets::bring(spec, n_records, &self.hub, &self.cache, &mut progress)?;
+        self.data_sets.push((spec.clone(), n_records, brought.clone()));
+        Ok(brought)
     }
 
     fn closed(&mut self, name: &str) -> Option<String> {

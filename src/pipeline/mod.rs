@@ -3,6 +3,12 @@
 //! It must not know the command line. [`Plan::build`] decides without loading anything, [`run`]
 //! does it, or goes on where an earlier call stopped.
 
+mod brought;
+#[cfg(feature = "hub")]
+mod data_sets;
+#[cfg(not(feature = "hub"))]
+#[path = "no_data_sets.rs"]
+mod data_sets;
 mod doors;
 mod executor;
 mod export;
@@ -29,6 +35,7 @@ mod store;
 mod tally;
 mod watch;
 
+pub use brought::{Brought, columns};
 pub use export::{ExportOptions, Exported, export};
 pub use local::{LocalModels, TINY};
 pub use opener::{Facts, Opener, Opening};

@@ -1,9 +1,11 @@
-//! The seam between the flow and the models: who says what a model costs, and who opens it.
+//! The seam between the flow and what lies outside: who says what a model costs, who opens it, and
+//! who brings a data set.
 
-use crate::Result;
+use super::brought::Brought;
 use crate::llm::{Door, Refusal};
-use crate::recipe::spec::ModelSpec;
+use crate::recipe::spec::{LoadDataFromHub, ModelSpec};
 use crate::text::guides::AnswerTemplate;
+use crate::{Error, Result};
 
 /// What is known of a model before its weights are read.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -37,7 +39,7 @@ pub enum Opening<'a> {
     Note(&'a str),
 }
 
-/// Opens models.
+/// Opens models and brings data sets: what a run needs from outside of its folder.
 ///
 /// A trait, because tests and the pipeline's bench open models that answer at once.
 pub trait Opener {
@@ -73,6 +75,17 @@ pub trait Opener {
         bytes: u64,
         tell: &mut dyn FnMut(Opening<'_>),
     ) -> Result<Box<dyn Door>>;
+
+    /// Brings the first `n_records` records of a data set of the Hub, or all, onto this disk.
+    ///
+    /// # Errors
+    /// When there is no such data set, config or split, or it cannot be reached.
+    fn data_set(&mut self, spec: &LoadDataFromHub, _n_records: Option<usize>) -> Result<Brought> {
+        Err(Error::Usage {
+            what: format!("there is no road to the data set {} of the Hub", spec.repo_id),
+            hint: "read a local file with LoadDataFromFileSystem".to_owned(),
+        })
+    }
 
     /// Told when a model that was opened is gone; a sentence when its memory has not come back.
     fn closed(&mut self, _name: &str) -> Option<String> {

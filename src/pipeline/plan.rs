@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use super::brought::{Brought, n_records};
 use super::feed::{Fed, Feed};
 use super::graph::Graph;
 use super::judge::FormError;
@@ -36,6 +37,8 @@ pub struct Plan {
     pub stages: Vec<PlannedStage>,
     /// What the user should know of models and steps together.
     pub notes: Vec<String>,
+    /// Data sets of the Hub, by the step that loads them.
+    pub data_sets: Vec<PlannedDataSet>,
     #[serde(skip)]
     pub(super) graph: Graph,
     #[serde(skip)]
@@ -73,6 +76,16 @@ pub struct PlannedModel {
     pub facts: Facts,
 }
 
+/// A data set of the Hub, as it is now.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedDataSet {
+    /// The step that loads it.
+    pub step: String,
+    /// What was brought.
+    #[serde(flatten)]
+    pub brought: Brought,
+}
+
 /// Models in memory at the same time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedStage {
@@ -96,6 +109,7 @@ impl Plan {
             ),
             hint: "let the branches start from one step".to_owned(),
         })?;
+        let data_sets = bring(recipe, limit, opener)?;
         let mut models = Vec::with_capacity(recipe.models.len());
         for (name, spec) in &recipe.models {
             let facts = opener.facts(name, spec)?;
@@ -118,7 +132,7 @@ impl Plan {
         let bytes: Vec<u64> = models.iter().map(PlannedModel::bytes).collect();
         let notes = kinship::notes(recipe, &graph, &models);
         let residency = stages(&needs(recipe, &graph), &bytes, budget_bytes);
-        let n_roots_of = count_roots(recipe, limit)?;
+        let n_roots_of = count_roots(recipe, &brought(recipe, &data_sets), limit)?;
         let n_rows = sizes::n_rows(recipe, &graph, &n_roots_of);
         let name_of = |step: &usize| recipe.steps[*step].0.clone();
         let steps = recipe.steps.iter().enumerate().map(|(step, (name, kind))| PlannedStep {
@@ -141,11 +155,17 @@ impl Plan {
             steps: steps.collect(),
             stages: stages.collect(),
             notes,
+            data_sets,
             models,
             budget_bytes,
             graph,
             residency,
         })
+    }
+
+    /// What was brought from the Hub, by step of the recipe.
+    pub(super) fn brought(&self, recipe: &Recipe) -> Vec<Option<Brought>> {
+        brought(recipe, &self.data_sets)
     }
 
     /// Name and key of each step.
@@ -283,9 +303,35 @@ fn needs(recipe: &Recipe, graph: &Graph) -> Vec<Need> {
 }
 
 /// Root rows of each step; 0 for steps that load none.
-fn count_roots(recipe: &Recipe, limit: Option<usize>) -> Result<Vec<u64>> {
+/// Brings what steps load from the Hub.
+fn bring(
+    recipe: &Recipe,
+    limit: Option<usize>,
+    opener: &mut dyn Opener,
+) -> Result<Vec<PlannedDataSet>> {
+    let mut data_sets = Vec::new();
+    for (name, step) in &recipe.steps {
+        if let Step::LoadDataFromHub(spec) = step {
+            let brought = opener.data_set(spec, n_records(spec, limit))?;
+            data_sets.push(PlannedDataSet { step: name.clone(), brought });
+        }
+    }
+    Ok(data_sets)
+}
+
+/// What was brought, by step.
+fn brought(recipe: &Recipe, data_sets: &[PlannedDataSet]) -> Vec<Option<Brought>> {
+    let of = |name: &String| data_sets.iter().find(|planned| planned.step == *name);
+    recipe.steps.iter().map(|(name, _)| Some(of(name)?.brought.clone())).collect()
+}
+
+fn count_roots(
+    recipe: &Recipe,
+    brought: &[Option<Brought>],
+    limit: Option<usize>,
+) -> Result<Vec<u64>> {
     let mut n_roots = vec![0; recipe.steps.len()];
-    let mut feed = Feed::new(&recipe.steps, limit);
+    let mut feed = Feed::new(&recipe.steps, brought, limit);
     while let Some(fed) = feed.next()? {
         if let Fed::Row { step, .. } = fed {
             n_roots[step] += 1;

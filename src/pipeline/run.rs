@@ -181,7 +181,8 @@ impl<'a> Run<'a> {
             enabled,
             interrupt: self.options.interrupt,
         };
-        let feed = Feed::new(&self.recipe.steps, self.options.limit);
+        let brought = self.plan.brought(self.recipe);
+        let feed = Feed::new(&self.recipe.steps, &brought, self.options.limit);
         let Self { doors, store, tally, .. } = self;
         Executor::new(&setting, doors, store, tally).run(feed)
     }

@@ -54,6 +54,7 @@ fn factor(recipe: &Recipe, graph: &Graph, step: usize) -> Option<u64> {
                 Step::SelfInstruct(spec) => Some(spec.num_instructions as u64),
                 Step::LoadDataFromDicts(_)
                 | Step::LoadDataFromFileSystem(_)
+                | Step::LoadDataFromHub(_)
                 | Step::ExpandColumns(_)
                 | Step::KeepColumns(_)
                 | Step::TextGeneration(_)
@@ -74,6 +75,7 @@ fn factor(recipe: &Recipe, graph: &Graph, step: usize) -> Option<u64> {
         Step::FormatTextGenerationDPO(_) => Some(1),
         Step::LoadDataFromDicts(_)
         | Step::LoadDataFromFileSystem(_)
+        | Step::LoadDataFromHub(_)
         | Step::SelfInstruct(_)
         | Step::KeepColumns(_)
         | Step::TextGeneration(_)

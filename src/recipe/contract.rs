@@ -61,7 +61,9 @@ impl Step {
             names.iter().map(|name| (name.clone(), Some("columns"))).collect::<Vec<_>>()
         };
         match self {
-            Self::LoadDataFromDicts(_) | Self::LoadDataFromFileSystem(_) => Vec::new(),
+            Self::LoadDataFromDicts(_)
+            | Self::LoadDataFromFileSystem(_)
+            | Self::LoadDataFromHub(_) => Vec::new(),
             Self::SelfInstruct(_) => fixed(&["input"]),
             Self::ExpandColumns(step) => match &step.columns {
                 ColumnNames::Kept(names) => asked(names),
@@ -87,7 +89,7 @@ impl Step {
 
     /// Columns of the rows that the step makes of rows with the columns of `parents`.
     ///
-    /// `file` are the columns of a loader's file, when they are known.
+    /// `file` are the columns of a loader's file or data set, when they are known.
     pub fn outputs(&self, parents: &[&ColumnSet], file: Option<&[String]>) -> ColumnSet {
         let mut set = union(parents);
         match self {
@@ -96,6 +98,11 @@ impl Step {
                 set.add(step.data.iter().flat_map(|row| row.keys().cloned()));
             }
             Self::LoadDataFromFileSystem(step) => {
+                set.is_open = file.is_none();
+                set.add(file.unwrap_or_default().iter().cloned());
+                set.add(step.columns.keys().cloned());
+            }
+            Self::LoadDataFromHub(step) => {
                 set.is_open = file.is_none();
                 set.add(file.unwrap_or_default().iter().cloned());
                 set.add(step.columns.keys().cloned());

@@ -15,8 +15,9 @@ use super::place::{Findings, Place};
 use super::source::{resolve_path, resolve_source};
 use super::spec::{
     DropRefusals, DropTruncated, ExpandColumns, FilterOp, FilterRows, FormatTextGenerationDpo,
-    Generation, GroupColumns, KeepColumns, LoadDataFromDicts, LoadDataFromFileSystem, MinHashDedup,
-    ModelSpec, Named, SelfInstruct, Step, TextGeneration, UltraFeedback,
+    Generation, GroupColumns, KeepColumns, LoadDataFromDicts, LoadDataFromFileSystem,
+    LoadDataFromHub, MinHashDedup, ModelSpec, Named, SelfInstruct, Step, TextGeneration,
+    UltraFeedback,
 };
 use super::tree::{Node, Table, Value};
 use super::values::OneOrMany;
@@ -154,6 +155,7 @@ fn read_step(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Step> {
     Some(match kind.as_str() {
         "LoadDataFromDicts" => LoadDataFromDicts { data: fields.required("data") }.into(),
         "LoadDataFromFileSystem" => read_file_loader(fields, context).into(),
+        "LoadDataFromHub" => read_hub_loader(fields).into(),
         "SelfInstruct" => read_self_instruct(fields).into(),
         "ExpandColumns" => ExpandColumns { columns: fields.required("columns") }.into(),
         "KeepColumns" => KeepColumns { columns: fields.required("columns") }.into(),
@@ -181,6 +183,19 @@ fn read_file_loader(fields: &mut Fields<'_>, context: &Context<'_>) -> LoadDataF
         path: read_path(fields, "path", &text, context),
         num_examples: fields.optional("num_examples"),
         columns: fields.or("columns", BTreeMap::new()),
+    }
+}
+
+fn read_hub_loader(fields: &mut Fields<'_>) -> LoadDataFromHub {
+    let defaults = LoadDataFromHub::new(fields.required::<String>("repo_id"));
+    LoadDataFromHub {
+        split: fields.or("split", defaults.split),
+        config: fields.optional("config"),
+        revision: fields.or("revision", defaults.revision),
+        num_examples: fields.optional("num_examples"),
+        streaming: fields.or("streaming", defaults.streaming),
+        columns: fields.or("columns", defaults.columns),
+        repo_id: defaults.repo_id,
     }
 }
 

@@ -34,6 +34,7 @@ pub use spec::Recipe;
 
 use crate::data::read::{self, FileSource};
 use crate::{Error, Result};
+use spec::Step;
 
 impl Recipe {
     /// Reads and checks a recipe file.
@@ -44,6 +45,14 @@ impl Recipe {
     /// # Errors
     /// When the file cannot be read, or with all faults of the recipe.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
+        Self::load_with(path, overrides, &file_columns)
+    }
+
+    /// As [`Recipe::load`]; `inspect` tells the columns of a loader's data.
+    ///
+    /// # Errors
+    /// As [`Recipe::load`].
+    pub fn load_with(path: &Path, overrides: &[String], inspect: Inspect<'_>) -> Result<Self> {
         let file = path.display().to_string();
         let bytes = std::fs::read(path).map_err(|error| Error::Usage {
             what: format!("cannot read the recipe {file}: {error}"),
@@ -54,7 +63,7 @@ impl Recipe {
             hint: "save it as UTF-8".to_owned(),
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Ok(Self::parse(&text, &file, folder, overrides, &file_columns)?)
+        Ok(Self::parse(&text, &file, folder, overrides, inspect)?)
     }
 
     /// Checks a recipe's text. `file` names it in messages and, by its stem, a recipe without a
@@ -84,9 +93,10 @@ impl Recipe {
     }
 }
 
-/// The columns of a data file's first rows, if it can be read.
-pub fn file_columns(path: &Path) -> Option<Vec<String>> {
-    let path = path.to_owned();
+/// The columns of the first rows of a loader's file, if it has one that can be read.
+pub fn file_columns(loader: &Step) -> Option<Vec<String>> {
+    let Step::LoadDataFromFileSystem(loader) = loader else { return None };
+    let path = loader.path.clone();
     let source = FileSource { path, num_examples: None, columns: BTreeMap::new() };
     read::columns(&source).ok().filter(|columns| !columns.is_empty())
 }

@@ -42,7 +42,7 @@ impl ModelSpec {
         if Path::new(source).is_absolute() || source.starts_with('.') {
             return Ok(Source::Folder(PathBuf::from(source)));
         }
-        if is_repository(source) {
+        if source.contains('/') && is_repository(source) {
             return Ok(Source::Hub(source.to_owned()));
         }
         Err((
@@ -53,12 +53,14 @@ impl ModelSpec {
     }
 }
 
-/// `org/name` in the Hub's alphabet.
-fn is_repository(text: &str) -> bool {
+/// `org/name`, or the `name` of the oldest repositories, in the Hub's alphabet.
+pub(super) fn is_repository(text: &str) -> bool {
     let part = |part: &str| {
-        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
+        let is_dots = part.chars().all(|c| c == '.');
+        !is_dots && part.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
     };
-    text.split_once('/').is_some_and(|(org, name)| part(org) && part(name))
+    let (org, name) = text.split_once('/').unwrap_or(("org", text));
+    part(org) && part(name)
 }
 
 /// The text of a source with a folder made relative to `folder` instead of to the recipe.

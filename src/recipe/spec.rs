@@ -74,6 +74,8 @@ pub enum Step {
     LoadDataFromDicts(LoadDataFromDicts),
     /// Rows of a local file.
     LoadDataFromFileSystem(LoadDataFromFileSystem),
+    /// Rows of a data set of the Hub.
+    LoadDataFromHub(LoadDataFromHub),
     /// New instructions from a seed text.
     SelfInstruct(SelfInstruct),
     /// One row per item of a list.
@@ -115,6 +117,27 @@ pub struct LoadDataFromFileSystem {
     pub num_examples: Option<usize>,
     /// Ours: new column name to a column or a path in one, such as `turns[0]`. When absent or
     /// empty, all columns are kept as they are; otherwise the named ones are added to them.
+    pub columns: BTreeMap<String, String>,
+}
+
+/// Parameters of [`Step::LoadDataFromHub`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LoadDataFromHub {
+    /// The repository, `org/name`.
+    pub repo_id: String,
+    /// The split.
+    pub split: String,
+    /// The config; the data set's default when absent.
+    pub config: Option<String>,
+    /// Branch, tag or commit.
+    pub revision: String,
+    /// Records to take, from the first; all when absent. Of Parquet only the row groups that hold
+    /// them are fetched.
+    pub num_examples: Option<usize>,
+    /// Whether of JSON Lines, too, only what `num_examples` needs is fetched, instead of the whole
+    /// file into the standard cache.
+    pub streaming: bool,
+    /// Ours: as [`LoadDataFromFileSystem::columns`].
     pub columns: BTreeMap<String, String>,
 }
 

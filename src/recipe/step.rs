@@ -5,17 +5,19 @@ use std::path::PathBuf;
 
 use super::spec::{
     ColumnNames, DropRefusals, DropTruncated, ExpandColumns, FilterRows, FormatTextGenerationDpo,
-    Generation, GroupColumns, KeepColumns, LoadDataFromDicts, LoadDataFromFileSystem, MinHashDedup,
-    ModelSpec, Quantize, SelfInstruct, Step, TextGeneration, UltraFeedback,
+    Generation, GroupColumns, KeepColumns, LoadDataFromDicts, LoadDataFromFileSystem,
+    LoadDataFromHub, MinHashDedup, ModelSpec, Quantize, SelfInstruct, Step, TextGeneration,
+    UltraFeedback,
 };
 use crate::data::row::Columns;
 
 impl Step {
     /// The names by which a recipe calls the step types, `CombineColumns` being the old one of
     /// `GroupColumns`.
-    pub const TYPES: [&'static str; 14] = [
+    pub const TYPES: [&'static str; 15] = [
         "LoadDataFromDicts",
         "LoadDataFromFileSystem",
+        "LoadDataFromHub",
         "SelfInstruct",
         "ExpandColumns",
         "KeepColumns",
@@ -35,6 +37,7 @@ impl Step {
         match self {
             Self::LoadDataFromDicts(_) => "LoadDataFromDicts",
             Self::LoadDataFromFileSystem(_) => "LoadDataFromFileSystem",
+            Self::LoadDataFromHub(_) => "LoadDataFromHub",
             Self::SelfInstruct(_) => "SelfInstruct",
             Self::ExpandColumns(_) => "ExpandColumns",
             Self::KeepColumns(_) => "KeepColumns",
@@ -57,6 +60,7 @@ impl Step {
             Self::UltraFeedback(step) => Some(&step.model),
             Self::LoadDataFromDicts(_)
             | Self::LoadDataFromFileSystem(_)
+            | Self::LoadDataFromHub(_)
             | Self::ExpandColumns(_)
             | Self::KeepColumns(_)
             | Self::GroupColumns(_)
@@ -76,6 +80,7 @@ impl Step {
             Self::UltraFeedback(step) => Some(&step.generation),
             Self::LoadDataFromDicts(_)
             | Self::LoadDataFromFileSystem(_)
+            | Self::LoadDataFromHub(_)
             | Self::ExpandColumns(_)
             | Self::KeepColumns(_)
             | Self::GroupColumns(_)
@@ -89,7 +94,10 @@ impl Step {
 
     /// Whether the step makes rows out of nothing; it stands at the start of a flow.
     pub fn is_loader(&self) -> bool {
-        matches!(self, Self::LoadDataFromDicts(_) | Self::LoadDataFromFileSystem(_))
+        matches!(
+            self,
+            Self::LoadDataFromDicts(_) | Self::LoadDataFromFileSystem(_) | Self::LoadDataFromHub(_)
+        )
     }
 
     /// Whether the step leaves rows out and changes none.
@@ -134,6 +142,21 @@ impl LoadDataFromFileSystem {
     /// All rows and columns of a file.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), num_examples: None, columns: BTreeMap::new() }
+    }
+}
+
+impl LoadDataFromHub {
+    /// The training split of a data set's default config.
+    pub fn new(repo_id: impl Into<String>) -> Self {
+        Self {
+            repo_id: repo_id.into(),
+            split: "train".to_owned(),
+            config: None,
+            revision: ModelSpec::MAIN.to_owned(),
+            num_examples: None,
+            streaming: false,
+            columns: BTreeMap::new(),
+        }
     }
 }
 
@@ -208,6 +231,12 @@ impl From<LoadDataFromDicts> for Step {
 impl From<LoadDataFromFileSystem> for Step {
     fn from(step: LoadDataFromFileSystem) -> Self {
         Self::LoadDataFromFileSystem(step)
+    }
+}
+
+impl From<LoadDataFromHub> for Step {
+    fn from(step: LoadDataFromHub) -> Self {
+        Self::LoadDataFromHub(step)
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use stillroom::Result;
 use stillroom::pipeline::{RunOptions, Summary, run};
 use stillroom::recipe::Recipe;
+use stillroom::recipe::spec::Step;
 
 use crate::instant::Instant;
 
@@ -90,7 +91,7 @@ type = "FormatTextGenerationDPO"
 
 /// Reads a recipe's text.
 pub(crate) fn recipe(text: &str) -> Recipe {
-    let inspect = |_: &Path| None;
+    let inspect = |_: &Step| None;
     match Recipe::parse(text, "test.toml", Path::new(""), &[], &inspect) {
         Ok(recipe) => recipe,
         Err(faults) => panic!("{:#?}", faults.faults),

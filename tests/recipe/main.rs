@@ -51,8 +51,12 @@ type = "FormatTextGenerationDPO"
 
 fn read(text: &str, overrides: &[&str]) -> Result<Recipe, Faults> {
     let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
-    let inspect = |path: &Path| {
-        path.ends_with("known.jsonl").then(|| vec!["turns".to_owned(), "category".to_owned()])
+    let inspect = |loader: &Step| {
+        let is_file = matches!(loader, Step::LoadDataFromFileSystem(loader)
+            if loader.path.ends_with("known.jsonl"));
+        let is_known = is_file
+            || matches!(loader, Step::LoadDataFromHub(loader) if loader.repo_id == "org/known");
+        is_known.then(|| vec!["turns".to_owned(), "category".to_owned()])
     };
     Recipe::parse(text, "bad.toml", Path::new("some/folder"), &overrides, &inspect)
 }
@@ -250,6 +254,30 @@ fn a_missing_column_of_a_known_file_is_missed_too() {
         ],
     );
     check_text(&from_file.replace("known", "unknown"), &[], &[]);
+    let hub = "[steps.load]\ntype = \"LoadDataFromHub\"\nrepo_id = \"org/known\"\n";
+    let from_hub = GOOD.replace(dicts, hub);
+    assert!(shown(&read(&from_hub, &[]).unwrap_err())[0].contains("`instruction`"));
+    let mapped = from_hub.replace(hub, &format!("{hub}columns = {{ instruction = \"turns\" }}\n"));
+    check_text(&mapped, &[], &[]);
+    check_text(&from_hub.replace("org/known", "org/unknown"), &[], &[]);
+}
+
+#[test]
+fn a_data_set_of_the_hub_is_named_as_the_hub_does() {
+    let dicts = "[steps.load]\ntype = \"LoadDataFromDicts\"\n\
+                 data = [{ instruction = \"Add 1 and 2.\" }, { instruction = \"Name a prime.\" }]\n";
+    let hub = "[steps.load]\ntype = \"LoadDataFromHub\"\nrepo_id = \"./data.jsonl\"\n\
+               split = \"\"\nnum_examples = 0\n";
+    check_text(
+        &GOOD.replace(dicts, hub),
+        &[],
+        &[
+            "16:\"./data.jsonl\": `./data.jsonl` is no data set of the Hub | write it as the Hub \
+             does, `org/name`; for a file on this disk use LoadDataFromFileSystem",
+            "17:\"\": `split` is empty",
+            "18:0: `num_examples` is 0: no rows | leave it out to read every row",
+        ],
+    );
 }
 
 #[test]
@@ -427,7 +455,7 @@ fn faults_in_rust_are_those_of_a_file_without_a_place() {
         [
             "-: `columns` has `a` twice",
             "-: `keep` (KeepColumns) has no step before it \
-             | a flow starts with LoadDataFromDicts or LoadDataFromFileSystem",
+             | a flow starts with LoadDataFromDicts, LoadDataFromFileSystem or LoadDataFromHub",
         ]
     );
 }

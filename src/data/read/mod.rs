@@ -9,6 +9,7 @@ mod csv;
 mod json;
 mod parquet;
 mod path;
+mod start;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +23,7 @@ use crate::data::row::{Columns, Roots, Row, RowId};
 use crate::{Error, Result};
 
 pub use path::ColumnPath;
+pub use start::{ParquetStart, StartError};
 
 /// Most bytes of one record. A longer one is passed over without being held in memory: a prompt
 /// of 8 MiB fits no model, and a file without line ends must not fill the machine.
@@ -39,6 +41,20 @@ pub struct FileSource {
     pub num_examples: Option<usize>,
     /// Columns to add: a new name for a column or for a path in one, such as `turns[0]`. A column
     /// that already has the new name is replaced.
+    pub columns: BTreeMap<String, String>,
+}
+
+/// Several files that are read as one.
+#[derive(Debug, Clone, Default)]
+pub struct SetSource {
+    /// What the files are together, such as a repository's name.
+    pub name: String,
+    /// The files, in the order of their rows.
+    pub files: Vec<PathBuf>,
+    /// Most records to read, those that are no rows among them: behind the last one there may be
+    /// nothing but a hole.
+    pub n_records: Option<usize>,
+    /// As [`FileSource::columns`].
     pub columns: BTreeMap<String, String>,
 }
 
@@ -115,13 +131,21 @@ impl fmt::Display for Place {
 /// The records of a file, in its order.
 pub type RawRecords = Box<dyn Iterator<Item = Result<RawRecord>> + Send>;
 
-/// The records of a file, in its order.
+/// The records of one or several files, in their order.
 pub struct Reader {
+    /// What is read, by the name that its bad records are known by.
+    name: String,
+    /// The file that is open.
     path: PathBuf,
     records: RawRecords,
+    /// Files behind it.
+    waiting: std::vec::IntoIter<PathBuf>,
+    /// Whether places are told with their file.
+    is_set: bool,
     paths: Vec<(String, ColumnPath)>,
     roots: Roots,
     n_rows_left: usize,
+    n_records_left: usize,
     n_records: u64,
     ended: bool,
 }
@@ -132,23 +156,21 @@ pub struct Reader {
 /// [`Error::Environment`] when it is missing, a folder, empty or damaged as a whole;
 /// [`Error::Usage`] when its kind is not known or a path in `columns` cannot be understood.
 pub fn open(source: &FileSource) -> Result<Reader> {
-    let path = source.path.as_path();
-    let paths = source.columns.iter().map(|(name, text)| {
-        let path = ColumnPath::parse(text).map_err(|what| Error::Usage {
-            what: format!("columns.{name} = \"{text}\": {what}"),
-            hint: "write a column or a path in one, such as turns[0] or answer.text".into(),
-        });
-        Ok((name.clone(), path?))
-    });
-    Ok(Reader {
-        paths: paths.collect::<Result<_>>()?,
-        records: open_records(path)?,
-        path: path.to_owned(),
-        roots: Roots::default(),
-        n_rows_left: source.num_examples.unwrap_or(usize::MAX),
-        n_records: 0,
-        ended: false,
-    })
+    let name = source.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut reader = Reader::open(name, vec![source.path.clone()], &source.columns, None)?;
+    reader.n_rows_left = source.num_examples.unwrap_or(usize::MAX);
+    Ok(reader)
+}
+
+/// Opens several files as one.
+///
+/// # Errors
+/// As [`open`], and when there are none.
+pub fn open_set(source: &SetSource) -> Result<Reader> {
+    let SetSource { name, files, n_records, columns } = source;
+    let mut reader = Reader::open(name.clone(), files.clone(), columns, *n_records)?;
+    reader.is_set = source.files.len() > 1;
+    Ok(reader)
 }
 
 /// The columns that the first rows of a file have, in the order in which they turn up, with those
@@ -157,8 +179,20 @@ pub fn open(source: &FileSource) -> Result<Reader> {
 /// # Errors
 /// As [`open`] and as reading does.
 pub fn columns(source: &FileSource) -> Result<Vec<String>> {
+    first_columns(open(source)?)
+}
+
+/// As [`columns`], of several files.
+///
+/// # Errors
+/// As [`open_set`] and as reading does.
+pub fn set_columns(source: &SetSource) -> Result<Vec<String>> {
+    first_columns(open_set(source)?)
+}
+
+fn first_columns(reader: Reader) -> Result<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
-    for record in open(source)?.take(N_PEEKED) {
+    for record in reader.take(N_PEEKED) {
         if let Record::Row(row) = record? {
             for name in row.columns.keys() {
                 if !names.contains(name) {
@@ -176,6 +210,12 @@ pub fn columns(source: &FileSource) -> Result<Vec<String>> {
 /// [`Error::Environment`] when it is missing, a folder, empty or damaged as a whole;
 /// [`Error::Usage`] when its kind is not known.
 pub fn open_records(path: &Path) -> Result<RawRecords> {
+    open_first_records(path, usize::MAX)
+}
+
+/// The records of a file, of which no more than `n_max` will be read: where the kind of the file
+/// allows it, nothing behind them is touched.
+fn open_first_records(path: &Path, n_max: usize) -> Result<RawRecords> {
     let file = File::open(path).map_err(|e| Error::disk("read", path, e))?;
     let meta = file.metadata().map_err(|e| Error::disk("read", path, e))?;
     if meta.is_dir() {
@@ -192,7 +232,7 @@ pub fn open_records(path: &Path) -> Result<RawRecords> {
         "jsonl" | "ndjson" => Ok(json::lines(path, open_text(path, file)?)),
         "json" => json::array(path, open_text(path, file)?),
         "csv" => csv::records(path, open_text(path, file)?),
-        "parquet" => parquet::records(path, file),
+        "parquet" => parquet::records(path, file, n_max),
         _ => Err(Error::Usage {
             what: format!("cannot tell what {} is from its name", path.display()),
             hint: "use a file that ends in .jsonl, .json, .csv or .parquet".into(),
@@ -221,27 +261,70 @@ impl Iterator for Reader {
     type Item = Result<Record>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended || self.n_rows_left == 0 {
-            return None;
+        while !self.ended && self.n_rows_left > 0 && self.n_records_left > 0 {
+            match self.records.next() {
+                Some(Ok(raw)) => {
+                    self.n_records += 1;
+                    self.n_records_left -= 1;
+                    return Some(Ok(self.record(raw)));
+                }
+                Some(Err(e)) => {
+                    self.ended = true;
+                    return Some(Err(e));
+                }
+                None => match self.waiting.next() {
+                    Some(path) => match open_first_records(&path, self.n_records_left) {
+                        Ok(records) => (self.path, self.records) = (path, records),
+                        Err(e) => {
+                            self.ended = true;
+                            return Some(Err(e));
+                        }
+                    },
+                    None => {
+                        self.ended = true;
+                        return (self.n_records == 0).then(|| Err(empty(&self.path)));
+                    }
+                },
+            }
         }
-        match self.records.next() {
-            Some(Ok(raw)) => {
-                self.n_records += 1;
-                Some(Ok(self.record(raw)))
-            }
-            Some(Err(e)) => {
-                self.ended = true;
-                Some(Err(e))
-            }
-            None => {
-                self.ended = true;
-                (self.n_records == 0).then(|| Err(empty(&self.path)))
-            }
-        }
+        None
     }
 }
 
 impl Reader {
+    /// The first `n_records` records of `files`, or all.
+    fn open(
+        name: String,
+        files: Vec<PathBuf>,
+        columns: &BTreeMap<String, String>,
+        n_records: Option<usize>,
+    ) -> Result<Self> {
+        let paths = columns.iter().map(|(name, text)| {
+            let path = ColumnPath::parse(text).map_err(|what| Error::Usage {
+                what: format!("columns.{name} = \"{text}\": {what}"),
+                hint: "write a column or a path in one, such as turns[0] or answer.text".into(),
+            });
+            Ok((name.clone(), path?))
+        });
+        let paths = paths.collect::<Result<_>>()?;
+        let mut waiting = files.into_iter();
+        let path = waiting.next().ok_or_else(|| empty(Path::new(&name)))?;
+        let n_records_left = n_records.unwrap_or(usize::MAX);
+        Ok(Self {
+            records: open_first_records(&path, n_records_left)?,
+            name,
+            path,
+            waiting,
+            is_set: false,
+            paths,
+            roots: Roots::default(),
+            n_rows_left: usize::MAX,
+            n_records_left,
+            n_records: 0,
+            ended: false,
+        })
+    }
+
     fn record(&mut self, raw: RawRecord) -> Record {
         match raw.columns.and_then(|columns| self.with_paths(columns)) {
             Ok(columns) => {
@@ -249,9 +332,12 @@ impl Reader {
                 Record::Row(self.roots.row(columns))
             }
             Err(Fault { reason, detail }) => {
-                let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-                let id = RowId::unreadable(&name, self.n_records);
-                let detail = format!("{}: {detail}", raw.place);
+                let id = RowId::unreadable(&self.name, self.n_records);
+                let file = self.path.file_name().unwrap_or_default().to_string_lossy();
+                let detail = match self.is_set {
+                    true => format!("{file} {}: {detail}", raw.place),
+                    false => format!("{}: {detail}", raw.place),
+                };
                 Record::Bad(BadRecord { id, fault: Fault { reason, detail } })
             }
         }

@@ -16,9 +16,11 @@ use crate::{Error, Result};
 /// Rows decoded at a time.
 const N_BATCH_ROWS: usize = 256;
 
-pub(super) fn records(path: &Path, file: File) -> Result<RawRecords> {
+/// The first `n_max` rows; what lies behind them is not touched.
+pub(super) fn records(path: &Path, file: File, n_max: usize) -> Result<RawRecords> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(path, e))?;
-    let batches = builder.with_batch_size(N_BATCH_ROWS).build().map_err(|e| damaged(path, e))?;
+    let builder = builder.with_batch_size(N_BATCH_ROWS).with_limit(n_max);
+    let batches = builder.build().map_err(|e| damaged(path, e))?;
     let path = path.to_owned();
     let mut row_no = 0_u64;
     Ok(Box::new(batches.flat_map(move |batch| {

@@ -145,7 +145,9 @@ impl Runner {
     /// When a template does not parse or a rubric cannot be read.
     pub(crate) fn build(step: &Step) -> Result<Self> {
         Ok(match step {
-            Step::LoadDataFromDicts(_) | Step::LoadDataFromFileSystem(_) => Self::Load,
+            Step::LoadDataFromDicts(_)
+            | Step::LoadDataFromFileSystem(_)
+            | Step::LoadDataFromHub(_) => Self::Load,
             Step::SelfInstruct(spec) => {
                 Self::Asking(Box::new(self_instruct::SelfInstructStep::build(spec)))
             }

@@ -1,12 +1,14 @@
 //! Columns walked along the flow: each step finds what it needs.
 
+use std::collections::BTreeMap;
+
 use super::{Inspect, step_of};
 use crate::data::read::ColumnPath;
 use crate::recipe::contract::ColumnSet;
 use crate::recipe::draft::{Draft, Marks};
 use crate::recipe::nearest::{did_you_mean, listed, nearest};
 use crate::recipe::place::Findings;
-use crate::recipe::spec::{LoadDataFromFileSystem, Step};
+use crate::recipe::spec::Step;
 
 /// Checks every step of the flow, in `order`.
 pub(super) fn check(draft: &Draft, order: &[usize], inspect: Inspect<'_>, found: &mut Findings) {
@@ -15,9 +17,27 @@ pub(super) fn check(draft: &Draft, order: &[usize], inspect: Inspect<'_>, found:
         let Some((entry, step)) = step_of(draft, *idx) else { continue };
         let parents = draft.graph.parents(*idx);
         let mut file = None;
-        if let Step::LoadDataFromFileSystem(loader) = step {
-            file = inspect(&loader.path).filter(|_| entry.marks.wrong.is_empty());
-            check_mapping(loader, &entry.marks, file.as_deref(), found);
+        let data = match step {
+            Step::LoadDataFromFileSystem(loader) => {
+                Some((loader.path.display().to_string(), &loader.columns))
+            }
+            Step::LoadDataFromHub(loader) => Some((loader.repo_id.clone(), &loader.columns)),
+            Step::LoadDataFromDicts(_)
+            | Step::SelfInstruct(_)
+            | Step::ExpandColumns(_)
+            | Step::KeepColumns(_)
+            | Step::TextGeneration(_)
+            | Step::GroupColumns(_)
+            | Step::FilterRows(_)
+            | Step::DropRefusals(_)
+            | Step::DropTruncated(_)
+            | Step::MinHashDedup(_)
+            | Step::UltraFeedback(_)
+            | Step::FormatTextGenerationDPO(_) => None,
+        };
+        if let Some((name, columns)) = data {
+            file = Some(()).filter(|()| entry.marks.wrong.is_empty()).and_then(|()| inspect(step));
+            check_mapping(&name, columns, &entry.marks, file.as_deref(), found);
         }
         let mut missed = Vec::new();
         for parent in &parents {
@@ -65,12 +85,13 @@ fn check_inputs(
 
 /// What a loader takes new columns from is in its file.
 fn check_mapping(
-    loader: &LoadDataFromFileSystem,
+    data: &str,
+    columns: &BTreeMap<String, String>,
     marks: &Marks,
     file: Option<&[String]>,
     found: &mut Findings,
 ) {
-    for path in loader.columns.values() {
+    for path in columns.values() {
         let head = match ColumnPath::parse(path) {
             Ok(parsed) => parsed.head().to_owned(),
             Err(why) => {
@@ -82,7 +103,7 @@ fn check_mapping(
         };
         let Some(file) = file else { continue };
         if !file.iter().any(|column| column == path || *column == head) {
-            let message = format!("{} has no column `{head}`", loader.path.display());
+            let message = format!("{data} has no column `{head}`");
             let hint = did_you_mean(&head, file.iter().map(String::as_str));
             marks.fault("columns", found, message, hint.as_deref());
         }

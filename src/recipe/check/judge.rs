@@ -69,6 +69,7 @@ fn answers(draft: &Draft, idx: usize) -> Option<usize> {
         step if step.is_filter() => answers(draft, *parents.first()?),
         Step::LoadDataFromDicts(_)
         | Step::LoadDataFromFileSystem(_)
+        | Step::LoadDataFromHub(_)
         | Step::SelfInstruct(_)
         | Step::ExpandColumns(_)
         | Step::FilterRows(_)

@@ -10,14 +10,12 @@ mod pairs;
 mod params;
 mod shape;
 
-use std::path::Path;
-
 use super::draft::{Draft, Drafted};
 use super::place::Findings;
 use super::spec::{ModelSpec, Named, Recipe, Step};
 
-/// Looks into a data file: its columns, or `None` when it cannot tell.
-pub type Inspect<'a> = &'a dyn Fn(&Path) -> Option<Vec<String>>;
+/// Looks into the data of a loader: its columns, or `None` when it cannot tell.
+pub type Inspect<'a> = &'a dyn Fn(&Step) -> Option<Vec<String>>;
 
 /// The recipe, if `found` is empty afterwards.
 pub(super) fn check(draft: Draft, inspect: Inspect<'_>, found: &mut Findings) -> Option<Recipe> {

@@ -9,10 +9,10 @@ use super::{filters, pairs, table};
 use crate::recipe::draft::{Draft, Drafted, Marks};
 use crate::recipe::nearest::did_you_mean;
 use crate::recipe::place::Findings;
-use crate::recipe::source::Source;
+use crate::recipe::source::{Source, is_repository};
 use crate::recipe::spec::{
-    ColumnNames, Generation, Grammar, GroupColumns, LoadDataFromDicts, ModelSpec, Rationale, Step,
-    TextGeneration, UltraFeedback,
+    ColumnNames, Generation, Grammar, GroupColumns, LoadDataFromDicts, LoadDataFromHub, ModelSpec,
+    Rationale, Step, TextGeneration, UltraFeedback,
 };
 
 /// Most answers or instructions that one row may ask for.
@@ -87,11 +87,9 @@ pub(super) fn check_step(step: &Drafted<Step>, found: &mut Findings) {
     let Some(value) = &step.value else { return };
     match value {
         Step::LoadDataFromDicts(step) => check_dicts(step, marks, found),
+        Step::LoadDataFromHub(step) => check_hub_loader(step, marks, found),
         Step::LoadDataFromFileSystem(step) => {
-            if step.num_examples == Some(0) {
-                let hint = "leave it out to read every row";
-                marks.fault("num_examples", found, "`num_examples` is 0: no rows", Some(hint));
-            }
+            check_num_examples(step.num_examples, marks, found);
             let kind = step.path.extension().unwrap_or_default().to_ascii_lowercase();
             if !["jsonl", "ndjson", "json", "csv", "parquet"].iter().any(|known| kind == *known) {
                 let message = format!("{} is no kind of file that is read", step.path.display());
@@ -121,6 +119,28 @@ pub(super) fn check_step(step: &Drafted<Step>, found: &mut Findings) {
     }
     if let Some(generation) = value.generation() {
         check_generation(generation, marks, found);
+    }
+}
+
+fn check_hub_loader(step: &LoadDataFromHub, marks: &Marks, found: &mut Findings) {
+    check_num_examples(step.num_examples, marks, found);
+    if !is_repository(&step.repo_id) {
+        let message = format!("`{}` is no data set of the Hub", step.repo_id);
+        let hint = "write it as the Hub does, `org/name`; for a file on this disk use \
+                    LoadDataFromFileSystem";
+        marks.fault("repo_id", found, message, Some(hint));
+    }
+    for (key, text) in [("split", &step.split), ("revision", &step.revision)] {
+        if text.is_empty() {
+            marks.fault(key, found, format!("`{key}` is empty"), None);
+        }
+    }
+}
+
+fn check_num_examples(n: Option<usize>, marks: &Marks, found: &mut Findings) {
+    if n == Some(0) {
+        let hint = "leave it out to read every row";
+        marks.fault("num_examples", found, "`num_examples` is 0: no rows", Some(hint));
     }
 }
 

@@ -72,7 +72,8 @@ pub(super) fn check_parents(draft: &Draft, found: &mut Findings) {
             ),
             (false, _, 0) => fault(
                 format!("`{name}` ({kind}) has no step before it"),
-                "a flow starts with LoadDataFromDicts or LoadDataFromFileSystem".to_owned(),
+                "a flow starts with LoadDataFromDicts, LoadDataFromFileSystem or LoadDataFromHub"
+                    .to_owned(),
             ),
             (false, false, _) => fault(
                 format!("`{name}` ({kind}) comes after several steps: `{}`", listed("`, `")),
