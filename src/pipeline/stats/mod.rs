@@ -12,6 +12,7 @@ mod models;
 mod moments;
 mod pairs;
 mod places;
+mod ratings;
 mod remarks;
 mod rows;
 mod sample;
@@ -29,20 +30,21 @@ use crate::{Error, Result};
 pub use cells::{Bin, Distribution, Survival};
 pub use duels::Duel;
 pub use history::{History, Work};
-pub use judge::{Confidence, JudgeFigures, LengthAndRating, ModelRatings};
+pub use judge::{JudgeFigures, LengthAndRating, ModelRatings};
 pub use models::{Cost, ModelFigures};
 pub use moments::{Correlation, Mean};
 pub use pairs::{LeafFigures, ModelSides, PairFigures};
 pub use places::Orders;
+pub use ratings::{AspectFigures, Confidence};
 pub use share::Share;
 
 pub(crate) use cells::round_step;
 pub(crate) use pairs::Remembered;
-pub(crate) use rows::{answer_of, items};
+pub(crate) use rows::{PairLine, Side, items};
 
 use judge::JudgeTally;
 use pairs::PairTally;
-use rows::{AskLine, JudgeLine, PairLine};
+use rows::{AskLine, JudgeLine};
 
 /// A run in figures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
