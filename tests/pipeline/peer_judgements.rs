@@ -190,6 +190,19 @@ fn a_small_limit_shortens_reasons_and_not_ratings() {
     assert_eq!(tight.pairs.len(), 2);
 }
 
+/// A judge that says one thing over and over is held by the bound of its reasons alone: what ends
+/// other answers that go round in circles would take the ratings with it.
+#[test]
+fn a_judge_that_goes_round_in_circles_still_rates() {
+    let judge = Judge { wish: "x", n_reason_tokens: 200, ..Judge::default() };
+    for row in judge.run().rows {
+        for lines in filled(&row, &["Rating: ", "Reason for the rating:"]) {
+            assert!(lines[1].contains(&"x".repeat(100)), "it does not loop: {lines:?}");
+            assert!("12345".contains(lines[0]), "{lines:?}");
+        }
+    }
+}
+
 /// [4], the second text swallowed by the first one's reason.
 #[test]
 fn both_texts_in_one_block_cannot_be() {
