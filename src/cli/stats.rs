@@ -9,8 +9,8 @@ use crate::Result;
 use crate::data::folder::RunFolder;
 use crate::pipeline::report;
 use crate::pipeline::stats::{
-    Correlation, Distribution, Figures, JudgeFigures, LeafFigures, ModelFigures, PairFigures,
-    Share, Survival,
+    AspectFigures, Confidence, Correlation, Distribution, Figures, JudgeFigures, LeafFigures,
+    ModelFigures, PairFigures, Share, Survival,
 };
 
 /// Prints the figures of a run.
@@ -148,9 +148,28 @@ fn of_judge(judge: &JudgeFigures, lines: &mut Vec<String>) {
         ));
         lines.push(format!("  below one half   {}", share(confidence.unsure.as_ref())));
     }
+    judge.aspects.iter().for_each(|aspect| of_aspect(aspect, lines));
     let [overall, within] =
         [&judge.length.overall, &judge.length.within_prompts].map(|r| correlation(r.as_ref()));
     lines.push(format!("  length and rating: {overall}; within a prompt: {within}"));
+}
+
+fn of_aspect(of: &AspectFigures, lines: &mut Vec<String>) {
+    lines.push(format!("  on {}: rated {}", of.aspect, spread(of.ratings.as_ref(), 2)));
+    let mut parts = Vec::new();
+    if let Some(unrated) = of.unrated.as_ref().filter(|unrated| unrated.n > 0.0) {
+        parts.push(format!("N/A {}", share(Some(unrated))));
+    }
+    if let Some(Confidence { entropy, entropy_max, unsure, .. }) = &of.confidence {
+        parts.push(format!("entropy {:.2} of at most {entropy_max:.2} nats", entropy.mean));
+        parts.push(format!("below one half {}", share(unsure.as_ref())));
+    }
+    if let Some(orders) = &of.orders {
+        parts.push(format!("flips {}", share(orders.flips.as_ref())));
+    }
+    if !parts.is_empty() {
+        lines.push(format!("    {}", parts.join("; ")));
+    }
 }
 
 fn of_model(model: &ModelFigures) -> String {

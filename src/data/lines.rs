@@ -250,14 +250,17 @@ pub fn read(path: &Path) -> Result<impl Iterator<Item = Result<(u64, Vec<u8>)>> 
     let mut reader = file.map(|file| BufReader::with_capacity(1 << 16, file));
     let path = path.to_owned();
     let mut offset = 0;
+    // Lines of a file are about alike, and one that grows is copied again and again.
+    let mut n_last = 0;
     Ok(std::iter::from_fn(move || {
-        let mut line = Vec::new();
+        let mut line = Vec::with_capacity(n_last);
         match reader.as_mut()?.read_until(b'\n', &mut line) {
             Ok(_) if line.last() != Some(&b'\n') => None, // The end, or a torn last line.
             Ok(n) => {
                 line.pop();
                 let start = offset;
                 offset += n as u64;
+                n_last = n;
                 Some(Ok((start, line)))
             }
             Err(e) => {

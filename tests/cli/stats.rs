@@ -31,6 +31,23 @@ fn a_run_leaves_a_report_and_its_figures_can_be_asked_for() {
 }
 
 #[test]
+fn several_aspects_have_lines_of_their_own() {
+    let still = Still::new();
+    let aspects = "steps.judge.aspect=[\"helpfulness\", \"honesty\"]";
+    still.succeed(&["run", "recipe.toml", "-q", "--set", aspects]);
+    let lines = still.succeed(&["stats", "runs/small"]).stdout;
+    for words in ["on helpfulness: rated median", "on honesty: rated", "of at most 1.79 nats"] {
+        assert!(lines.contains(words), "no {words}: {lines}");
+    }
+    let figures = still.succeed(&["stats", "runs/small", "--json"]).stdout;
+    let figures: Value = serde_json::from_str(&figures).unwrap();
+    let aspects = figures["judges"][0]["aspects"].as_array().unwrap();
+    let names: Vec<&Value> = aspects.iter().map(|of| &of["aspect"]).collect();
+    assert_eq!(names, ["helpfulness", "honesty"]);
+    assert!(aspects.iter().all(|of| of["confidence"]["entropy"]["mean"].is_number()));
+}
+
+#[test]
 fn no_wall_clock_value_is_in_the_rows() {
     let still = Still::new();
     still.succeed(&["run", "recipe.toml", "-q", "--out", "one"]);

@@ -59,6 +59,34 @@ fn a_run_is_counted_as_its_files_are() {
 }
 
 #[test]
+fn several_aspects_are_counted_together_and_each_alone() {
+    let aspects = "orders = 2\naspect = [\"helpfulness\", \"honesty\"]";
+    let (folder, _) = run_new(&MATH.replace("orders = 2", aspects));
+    let judged = step(folder.path(), "judge");
+    let judge = &figures(folder.path()).judges[0];
+    assert_eq!((judge.aspects.len(), &judge.confidence), (2, &None), "a mean has no doubt");
+    for (of, name) in judge.aspects.iter().zip(["helpfulness", "honesty"]) {
+        let own: Vec<Value> = judged.iter().map(|row| row["aspects"][name].clone()).collect();
+        let rated = own.iter().flat_map(|row| row["ratings"].as_array().expect("a list"));
+        let rated: Vec<f64> = rated.filter_map(Value::as_f64).collect();
+        let ratings = of.ratings.as_ref().unwrap();
+        assert_eq!((of.aspect.as_str(), ratings.n), (name, rated.len() as u64));
+        assert!((ratings.mean - mean(rated.iter().copied())).abs() < 1e-6);
+        let unrated = of.unrated.unwrap();
+        let n_unrated = 3 * judged.len() - rated.len();
+        assert_eq!((unrated.n, unrated.of), (n_unrated as f64, 3 * judge.n_rows));
+        let entropy = &of.confidence.as_ref().unwrap().entropy;
+        assert!((entropy.mean - mean(numbers(&own, "ratings_entropy"))).abs() < 1e-6);
+        let flips = own.iter().filter(|row| row["ratings_flip"] == true).count();
+        assert_eq!(of.orders.as_ref().unwrap().flips.unwrap().n, flips as f64);
+    }
+    let choices = judge.aspects.iter().map(|of| of.choices.len());
+    assert_eq!(choices.collect::<Vec<_>>(), [5, 6], "only honesty may be not applicable");
+    let (alone, _) = run_new(MATH);
+    assert!(figures(alone.path()).judges[0].aspects.is_empty(), "one aspect is the judge's own");
+}
+
+#[test]
 fn duels_count_prompts_and_both_samples() {
     let (folder, _) = run_new(MATH);
     let figures = figures(folder.path());
@@ -173,6 +201,21 @@ fn what_pairs_may_teach_by_mistake_is_remarked() {
     has("longer one in 100 %");
     has("margin is below 0.25 in 100 %");
     has("`a` is chosen in 100 %");
+}
+
+#[test]
+fn an_aspect_on_which_the_judge_hardly_decides_is_remarked() {
+    let folder = Folder::new();
+    let aspect = |entropy: f64| json!({"ratings": [4, 2], "ratings_entropy": [entropy, entropy], "ratings_probabilities": [[0.2, 0.2, 0.2, 0.2, 0.2], [0.2, 0.2, 0.2, 0.2, 0.2]]});
+    let aspects = json!({"honesty": aspect(1.6), "helpfulness": aspect(0.2)});
+    folder.rows("judge", vec![json!({"ratings": [4, 2], "aspects": aspects})]);
+    folder.rows("dpo", Vec::new());
+    let remarks = figures(folder.path()).remarks;
+    let undecided: Vec<&String> = remarks.iter().filter(|r| r.contains("hardly decides")).collect();
+    assert!(
+        undecided.len() == 1 && undecided[0].starts_with("On honesty the judge"),
+        "{remarks:?}"
+    );
 }
 
 #[test]

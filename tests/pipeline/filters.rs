@@ -321,21 +321,10 @@ fn one_prompt_never_crosses_from_train_to_test() {
         .replace(" >> twice", "")
         .replace("[steps.twice]\ntype = \"MinHashDedup\"\ncolumn = \"instruction\"\n", "");
     let (folder, summary) = run_new(&text);
-    let data = folder.path().join("dataset/data");
-    let rows = |split: &str| {
-        let path = data.join(format!("{split}-00000-of-00001.parquet"));
-        let source = stillroom::data::read::FileSource { path, ..Default::default() };
-        let rows =
-            stillroom::data::read::open(&source).unwrap().map(|record| match record.unwrap() {
-                stillroom::data::read::Record::Row(row) => row.columns,
-                stillroom::data::read::Record::Bad(bad) => panic!("{bad:?}"),
-            });
-        rows.collect::<Vec<_>>()
-    };
-    let (train, test) = (rows("train"), rows("test"));
+    let (train, test) = (dataset_rows(folder.path(), "train"), dataset_rows(folder.path(), "test"));
     assert_eq!((train.len() + test.len()) as u64, summary.n_pairs);
-    let prompts = |rows: &[serde_json::Map<String, Value>]| {
-        let words = |row: &serde_json::Map<String, Value>| {
+    let prompts = |rows: &[Value]| {
+        let words = |row: &Value| {
             let text = row["instruction"].as_str().unwrap();
             text.split_whitespace().collect::<Vec<_>>().join(" ")
         };

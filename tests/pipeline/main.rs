@@ -9,6 +9,7 @@ mod instant;
 mod nasty;
 mod page;
 mod peer_faults;
+mod peer_judgements;
 mod real;
 mod resume;
 mod support;

@@ -147,3 +147,23 @@ fn empty_runs_have_a_page() {
     expect_inert(&text, &html);
     assert!(html.text.contains("Answers rated N/A") && html.text.contains("1 sample pair"));
 }
+
+#[test]
+fn aspects_have_a_chart_and_a_table() {
+    let folder = Folder::new();
+    let aspects = json!({
+        "honesty": {"ratings": [null, 2.5], "ratings_entropy": [0.25, 0.75],
+            "ratings_probabilities": [[0, 0, 0, 0, 0.4, 0.6], [0, 0.5, 0.5, 0, 0, 0]]},
+        "<i>odd</i>": {"ratings": ["x"]},
+    });
+    folder.rows("judge", vec![json!({"ratings": [4, 2.5], "aspects": aspects})]);
+    folder.rows("dpo", Vec::new());
+    let (text, html) = write(folder.path());
+    expect_inert(&text, &html);
+    assert!(text.contains("aria-label=\"Ratings by aspect\""));
+    for words in ["<i>odd</i>", "0.50 of 1.79", "50\u{a0}%"] {
+        assert!(html.text.contains(words), "{words:?}: {}", html.text);
+    }
+    folder.rows("judge", vec![json!({"ratings": [4, 2.5]})]);
+    assert!(!write(folder.path()).0.contains("Ratings by aspect"), "one aspect is the judge's own");
+}

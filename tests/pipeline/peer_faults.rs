@@ -1,204 +1,16 @@
 //! What distilabel 1.5.3 was seen to do wrong, each fault with what happens here instead.
 //!
-//! The faults of a judge's answer are shown on a real engine: a judge with random weights is biased
-//! towards the very tokens of the answer that the peer could not read, and still fills the form.
+//! Its table of judge answers is in `peer_judgements.rs`; here is what it makes of ratings, and what
+//! stops, caches and batches do to its rows.
 
+use std::fs::OpenOptions;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use serde_json::{Value, json};
 use stillroom::Error;
-use stillroom::llm::{ModelFolder, tiny};
-use stillroom::pipeline::{LocalModels, RunOptions, Summary, run};
 
 use crate::instant::Instant;
-use crate::nasty;
 use crate::support::*;
-
-/// Runs a recipe on the models of this machine.
-fn run_local(text: &str, cache: &Path, out: &Path) -> Summary {
-    let interrupt = AtomicBool::new(false);
-    let options = RunOptions {
-        out: out.to_owned(),
-        limit: None,
-        dry_run: false,
-        layout: Default::default(),
-        interrupt: &interrupt,
-    };
-    let mut models = LocalModels::new("cpu", cache).expect("a CPU").memory(256 << 20);
-    run(&recipe(text), &options, &mut models, &mut ()).expect("the run ends well")
-}
-
-/// Rows of a random judge that is drawn towards the tokens of `wish`; with no wish, towards the
-/// end of its answer.
-fn judged(wish: &str) -> Vec<Value> {
-    let cache = tempfile::tempdir().expect("a folder");
-    let folder = tiny("judge", &cache.path().join("tiny")).expect("a tiny judge");
-    let folder = ModelFolder::read(&folder).expect("a model's folder");
-    let voice = folder.voice();
-    let mut tokens = match wish {
-        "" => voice.stop_tokens.to_vec(),
-        wish => voice.tokenizer.encode(wish).expect("tokens"),
-    };
-    tokens.sort_unstable();
-    tokens.dedup();
-    let bias: Vec<String> = tokens.iter().map(|token| format!("{token} = 40.0")).collect();
-    let text = format!(
-        r#"
-name = "wish"
-flow = "load >> judge"
-[models.judge]
-source = "tiny:judge"
-[steps.load]
-type = "LoadDataFromDicts"
-data = [
-  {{ instruction = "1 + 1?", generations = ["2", "two or three"] }},
-  {{ instruction = "A prime?", generations = ["7 is one.", "I cannot say."] }},
-]
-[steps.judge]
-type = "UltraFeedback"
-model = "judge"
-max_rationale_tokens = 16
-generation = {{ temperature = 1.0, logit_bias = {{ {} }} }}
-"#,
-        bias.join(", ")
-    );
-    let out = tempfile::tempdir().expect("a folder");
-    let summary = run_local(&text, cache.path(), &out.path().join("run"));
-    assert_eq!(summary.n_dropped(), 0, "{wish:?}: {:?}", summary.dropped);
-    step(&out.path().join("run"), "judge")
-}
-
-/// That every text has a rating, and that the judge wrote what it was drawn to where it was free.
-fn expect_rated(wish: &str, is_written: impl Fn(&str) -> bool) {
-    let rows = judged(wish);
-    assert_eq!(rows.len(), 2);
-    for row in &rows {
-        let ratings = row["ratings"].as_array().expect("a list of ratings");
-        assert_eq!(ratings.len(), 2, "{wish:?}: one rating for each text");
-        for rating in ratings {
-            let rating = rating.as_f64().expect("a number");
-            assert!((1.0..=5.0).contains(&rating), "{wish:?}: {rating}");
-        }
-        for sampled in row["ratings_sampled"].as_array().expect("a list") {
-            assert!(matches!(sampled.as_u64(), Some(1..=5)), "{wish:?}: {sampled}");
-        }
-        let raw = row["distilabel_metadata"]["raw_output_judge"].as_str().expect("a text");
-        assert!(raw.starts_with("Answer 1\nRating: ") && raw.contains("\n\nAnswer 2\nRating: "));
-        for reason in row["rationales"].as_array().expect("a list") {
-            let reason = reason.as_str().expect("a text");
-            assert!(is_written(reason), "{wish:?} shows in {reason:?}");
-        }
-    }
-}
-
-// The table of judge answers: what the peer's parser made of each, in brackets.
-
-#[test]
-fn a_clean_answer_is_read() {
-    expect_rated("Good.", |_| true);
-}
-
-/// [None, 4, 3], then a TypeError that voids the batch.
-#[test]
-fn a_polite_first_line_shifts_no_rating() {
-    expect_rated("Sure! Here are the ratings:", |reason| !reason.is_empty());
-}
-
-/// [None], and a pair of the first answer with itself.
-#[test]
-fn a_refusal_makes_no_pair_of_one_text() {
-    expect_rated("I cannot rate", |reason| !reason.is_empty());
-}
-
-/// [4], and a pair of the first answer with itself.
-#[test]
-fn an_answer_that_wants_to_end_early_is_not_cut_off() {
-    expect_rated("", |_| true);
-}
-
-/// A limit of 128 tokens, the peer's default, cuts its judge off after the first text.
-#[test]
-fn a_small_limit_shortens_reasons_and_not_ratings() {
-    let text = LINEAR.replace(
-        "type = \"UltraFeedback\"",
-        "type = \"UltraFeedback\"\ngeneration = { max_new_tokens = 45 }",
-    );
-    let (folder, summary) = run_new(&text);
-    assert!(dropped(&summary, "judge").is_empty());
-    let rows = step(folder.path(), "judge");
-    assert!(rows.iter().all(|row| row["ratings"].as_array().unwrap().len() == 2));
-}
-
-/// [4], the second text swallowed by the first one's reason.
-#[test]
-fn both_texts_in_one_block_cannot_be() {
-    expect_rated("Answer 2 Rating: 3", |_| true);
-}
-
-/// [4, None, 2] or [4, None, 9, None].
-#[test]
-fn a_reason_of_two_paragraphs_ends_with_its_first() {
-    expect_rated("\n\n", |reason| !reason.contains('\n'));
-}
-
-/// [None, None] or four Nones.
-#[test]
-fn markdown_labels_do_not_hide_a_rating() {
-    expect_rated("**Rating:** 4", |_| true);
-}
-
-/// None in the place of a list.
-#[test]
-fn a_rating_in_words_cannot_be() {
-    expect_rated("Rating: Good", |_| true);
-}
-
-/// 4, 4, 5, 1 and 10, all accepted.
-#[test]
-fn a_rating_out_of_range_cannot_be() {
-    expect_rated("4.5 4/5 [5] -1 10", |_| true);
-}
-
-/// Structured output with a free list: `{"ratings": [4]}` passes.
-#[test]
-fn a_list_of_another_length_cannot_be() {
-    expect_rated("{\"ratings\": [4]}", |_| true);
-}
-
-/// [None, None].
-#[test]
-fn an_answer_of_nothing_still_has_ratings() {
-    for row in judged("") {
-        let raw = row["distilabel_metadata"]["raw_output_judge"].as_str().unwrap();
-        assert!(
-            raw.contains("Answer 1\nRating: ") && raw.contains("\nAnswer 2\nRating: "),
-            "{raw}"
-        );
-        assert!(row["ratings"].as_array().unwrap().iter().all(Value::is_number));
-    }
-}
-
-/// Two hundred calls here; `cargo bench --bench judge` makes ten thousand of them.
-#[test]
-fn every_judgement_is_readable_whatever_stands_in_the_answers() {
-    let folder = tempfile::tempdir().unwrap();
-    let (n_rows, n_long) = (40, 3000);
-    let lines: Vec<String> =
-        (0..n_rows).map(|i| nasty::row(i, if i == 17 { n_long } else { 0 }).to_string()).collect();
-    let path = folder.path().join("rows.jsonl");
-    std::fs::write(&path, lines.join("\n")).unwrap();
-    let judge = nasty::judge(folder.path());
-    let out = folder.path().join("run");
-    let summary = run_local(&nasty::recipe_text(&judge, &path), folder.path(), &out);
-    assert_eq!(summary.n_dropped(), 0, "{:?}", summary.dropped);
-    assert_eq!(summary.tokens["judge"].n_answers, 5 * n_rows as u64);
-    let rows = step(&out, "judge");
-    assert_eq!(rows.len(), n_rows);
-    for row in &rows {
-        assert!(nasty::is_readable(row), "{row:#}");
-    }
-}
 
 // What pairs the peer makes of ratings.
 
@@ -225,26 +37,83 @@ type = "FormatTextGenerationDPO"
     assert_eq!((rows.len(), &rows[0]["instruction"]), (1, &json!("c")));
 }
 
-/// A None among the ratings is a TypeError: fifty rows lose their pairs.
+/// A recipe that makes pairs of the rated rows of a file.
+fn pairs_of(path: &Path) -> String {
+    format!(
+        "name = \"rated\"\nflow = \"load >> dpo\"\n[steps.load]\n\
+         type = \"LoadDataFromFileSystem\"\npath = {path:?}\n\
+         [steps.dpo]\ntype = \"FormatTextGenerationDPO\"\n"
+    )
+}
+
+/// What its parser hands on: too few ratings make a pair of the first answer with itself, a None
+/// among them is a TypeError, and fifty rows lose their pairs.
 #[test]
-fn an_answer_without_a_rating_costs_its_own_row_only() {
-    let data: Vec<String> = (0..150)
-        .map(|i| {
-            let ratings = if i == 107 { "[4]" } else { "[4, 3]" };
-            format!(
-                "{{ instruction = \"{i}\", generations = [\"x\", \"y\"], ratings = {ratings} }}"
-            )
-        })
-        .collect();
-    let text = format!(
-        "name = \"none\"\nflow = \"load >> dpo\"\n[steps.load]\ntype = \"LoadDataFromDicts\"\n\
-         data = [{}]\n[steps.dpo]\ntype = \"FormatTextGenerationDPO\"\n",
-        data.join(", ")
-    );
-    let (folder, summary) = run_new(&text);
-    assert_eq!(summary.n_pairs, 149);
-    assert_eq!(dropped(&summary, "dpo"), [("ratings and answers differ in number".to_owned(), 1)]);
-    assert!(folder.path().join("dataset/data").is_dir());
+fn ratings_that_fit_no_answers_cost_their_own_row_only() {
+    let number = "ratings and answers differ in number";
+    let cases = [
+        ("[4]", number),
+        ("[null]", number),
+        ("[null, 4, 3]", number),
+        ("[4, null, 2]", number),
+        ("[4, null, 9, null]", number),
+        ("[null, null]", "an answer has no rating"),
+        ("[4, null]", "an answer has no rating"),
+        ("[\"Good\", 3]", "a rating is not a number"),
+        ("null", "`ratings` is not a list"),
+    ];
+    // The first of them stand among the rows of the first batch, the others all over.
+    let bad = |i: usize| (i % 16 == 7).then_some(i / 16).and_then(|nth| cases.get(nth));
+    let line = |i: usize| {
+        let ratings = bad(i).map_or("[4, 3]", |(ratings, _)| ratings);
+        format!(
+            "{{\"instruction\": \"{i}\", \"generations\": [\"x\", \"y\"], \"ratings\": {ratings}}}\n"
+        )
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rated.jsonl");
+    std::fs::write(&path, (0..150).map(line).collect::<String>()).unwrap();
+    let (run, summary) = run_new(&pairs_of(&path));
+    assert_eq!(summary.n_pairs as usize, 150 - cases.len());
+    let mut want: Vec<(String, u64)> = Vec::new();
+    for (_, reason) in cases {
+        match want.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, n)) => *n += 1,
+            None => want.push((reason.to_owned(), 1)),
+        }
+    }
+    want.sort();
+    assert_eq!(dropped(&summary, "dpo"), want);
+    expect_pairs(&dataset_rows(run.path(), "train"), 150 - cases.len());
+}
+
+/// That every row of a data set has two sides, and that they differ.
+fn expect_pairs(rows: &[Value], n: usize) {
+    assert_eq!(rows.len(), n);
+    for row in rows {
+        assert!(row["chosen"].is_array() && row["rejected"].is_array(), "{row}");
+        assert_ne!(row["chosen"], row["rejected"]);
+    }
+}
+
+/// The first file fixes a column without values as null, and a later value is a crash at the end.
+#[test]
+fn a_column_that_is_null_at_first_keeps_what_comes_later() {
+    let line = |i: usize| {
+        let note = if i < 60 { Value::Null } else { json!(format!("note {i}")) };
+        let row = json!({
+            "instruction": i.to_string(), "generations": ["x", "y"], "ratings": [4, 3], "note": note,
+        });
+        format!("{row}\n")
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rated.jsonl");
+    std::fs::write(&path, (0..150).map(line).collect::<String>()).unwrap();
+    let (run, _) = run_new(&pairs_of(&path));
+    let rows = dataset_rows(run.path(), "train");
+    expect_pairs(&rows, 150);
+    assert!(rows[..60].iter().all(|row| row["note"].is_null()));
+    assert_eq!((&rows[60]["note"], &rows[149]["note"]), (&json!("note 60"), &json!("note 149")));
 }
 
 /// `chosen_model` and `rejected_model` are missing with the walk-throughs' column names.
@@ -264,24 +133,32 @@ fn several_aspects_are_one_step_with_one_mean() {
     let (folder, summary) = run_new(&LINEAR.replace("type = \"UltraFeedback\"", aspects));
     assert!(summary.n_pairs > 0);
     for row in step(folder.path(), "judge") {
-        assert_eq!(row["ratings"].as_array().unwrap().len(), 2);
-        assert_eq!(row["aspects"].as_object().unwrap().len(), 2);
+        for text in 0..2 {
+            let of = |name: &str| row["aspects"][name]["ratings"][text].as_f64().unwrap();
+            let mean = (of("helpfulness") + of("truthfulness")) / 2.0;
+            assert!((row["ratings"][text].as_f64().unwrap() - mean).abs() < 1e-5, "{row:#}");
+        }
     }
 }
 
 // Stops, caches and batches.
 
-/// The first run's data comes back for other prompts.
+/// The first run's data comes back for other prompts, as for any other change inside the data.
 #[test]
 fn changed_prompts_bring_changed_rows() {
     let folder = tempfile::tempdir().unwrap();
     run_in(folder.path(), LINEAR, &Instant::default()).unwrap();
     let changed = LINEAR.replace("\"two\"", "\"another\"");
-    run_in(folder.path(), &changed, &Instant::default()).unwrap();
-    let loaded = step(folder.path(), "load");
-    let has = |text: &str| loaded.iter().any(|row| row["instruction"] == text);
-    assert!(has("another") && !has("two"));
-    assert!(rows(folder.path()) == rows(run_new(&changed).0.path()));
+    let other = with_data("{ instruction = \"p\" }, { instruction = \"q\" }");
+    for text in [changed, other] {
+        run_in(folder.path(), &text, &Instant::default()).unwrap();
+        let prompts = |folder: &Path| -> Vec<Value> {
+            dataset_rows(folder, "train").into_iter().map(|row| row["prompt"].clone()).collect()
+        };
+        let fresh = run_new(&text).0;
+        assert_eq!(prompts(folder.path()), prompts(fresh.path()));
+        assert!(rows(folder.path()) == rows(fresh.path()));
+    }
 }
 
 /// Four hundred rows, two branches, the same steps, stopped at `n` answers.
@@ -296,9 +173,14 @@ fn stopped(n: usize) -> tempfile::TempDir {
 
 fn four_hundred() -> String {
     let data: Vec<String> = (0..400).map(|i| format!("{{ instruction = \"{i}\" }}")).collect();
+    with_data(&data.join(", "))
+}
+
+/// The linear walk-through over other rows.
+fn with_data(data: &str) -> String {
     let start = LINEAR.find("data = [").expect("the data");
     let end = LINEAR.find("]\n[steps.answer_a]").expect("the end of the data");
-    format!("{}data = [{}{}", &LINEAR[..start], data.join(", "), &LINEAR[end..])
+    format!("{}data = [{data}{}", &LINEAR[..start], &LINEAR[end..])
 }
 
 /// The second run loads and waits forever where batch sizes are equal.
@@ -313,6 +195,24 @@ fn a_stopped_run_goes_on() {
     }
 }
 
+/// The same after a kill that tore the last lines of the files, as the batches in flight are lost there.
+#[test]
+fn a_killed_run_goes_on_from_torn_files() {
+    let text = four_hundred();
+    let whole = run_new(&text).0;
+    let folder = stopped(600);
+    for (name, n_bytes) in [("answer_a", 1000), ("answer_b", 7), ("judge", 1)] {
+        let path = folder.path().join(format!("steps/{name}.jsonl"));
+        let file = OpenOptions::new().write(true).open(path).unwrap();
+        file.set_len(file.metadata().unwrap().len().saturating_sub(n_bytes)).unwrap();
+    }
+    let models = Instant::default();
+    run_in(folder.path(), &text, &models).unwrap();
+    let n_asked = models.n_asked("a") + models.n_asked("b") + models.n_asked("judge");
+    assert!((1..3 * 400).contains(&n_asked), "{n_asked} asked anew");
+    assert!(rows(folder.path()) == rows(whole.path()));
+}
+
 /// Eight hundred answers were given, and the data set has 280 of 400 rows.
 #[test]
 fn what_was_answered_before_a_stop_is_not_asked_again() {
@@ -325,6 +225,9 @@ fn what_was_answered_before_a_stop_is_not_asked_again() {
     run_in(folder.path(), &four_hundred(), &models).unwrap();
     let n_asked = models.n_asked("a") + models.n_asked("b") + models.n_asked("judge");
     assert_eq!(n_asked + kept, 3 * 400);
+    let n_pairs = step(folder.path(), "dpo").len();
+    expect_pairs(&dataset_rows(folder.path(), "train"), n_pairs);
+    assert!(n_pairs >= 380, "only ties make no pair: {n_pairs} of 400");
 }
 
 /// One unreadable judgement of 150: fifty rows void at row 107, a crash at row 7.
@@ -349,6 +252,7 @@ fn one_bad_judgement_costs_one_row_wherever_it_stands() {
         assert_eq!(dropped(&summary, "judge"), [("prompt too long".to_owned(), 1)]);
         assert_eq!(summary.n_pairs as usize, step(folder.path(), "dpo").len());
         assert!(summary.n_pairs >= 140, "only ties make no pair: {}", summary.n_pairs);
+        expect_pairs(&dataset_rows(folder.path(), "train"), summary.n_pairs as usize);
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use stillroom::Result;
+use stillroom::data::read::{FileSource, Record, open};
 use stillroom::pipeline::{RunOptions, Summary, run};
 use stillroom::recipe::Recipe;
 use stillroom::recipe::spec::Step;
@@ -138,6 +139,18 @@ pub(crate) fn step(folder: &Path, step: &str) -> Vec<Value> {
     let path = folder.join(format!("steps/{step}.jsonl"));
     let text = std::fs::read_to_string(path).expect("a step's file");
     text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+/// The rows of a split of the data set, as its Parquet file has them.
+pub(crate) fn dataset_rows(folder: &Path, split: &str) -> Vec<Value> {
+    let path = folder.join(format!("dataset/data/{split}-00000-of-00001.parquet"));
+    let source = FileSource { path, ..Default::default() };
+    let records = open(&source).expect("a Parquet file");
+    let rows = records.map(|record| match record.expect("a record") {
+        Record::Row(row) => Value::Object(row.columns),
+        Record::Bad(bad) => panic!("{bad:?}"),
+    });
+    rows.collect()
 }
 
 /// Reasons and counts of a step's dropped rows.

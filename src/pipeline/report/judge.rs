@@ -5,7 +5,9 @@ use serde::Serialize;
 use super::charts::{Column, Histogram, Range, Ranges, columns, histogram, ranges, survival};
 use super::pairs::{bins, survivor};
 use super::{Chart, Fact, words};
-use crate::pipeline::stats::{Confidence, Duel, JudgeFigures, ModelRatings, Orders, Share};
+use crate::pipeline::stats::{
+    AspectFigures, Confidence, Distribution, Duel, JudgeFigures, ModelRatings, Orders, Share,
+};
 
 /// Lines of a chart of ranges.
 const N_RANGES_MAX: usize = 8;
@@ -20,6 +22,7 @@ pub(super) struct JudgeView {
     facts: Vec<Fact>,
     matrix: Option<Matrix>,
     models: Vec<ModelView>,
+    aspects: Vec<AspectView>,
 }
 
 /// Which model beats which.
@@ -57,12 +60,25 @@ struct ModelView {
     wins: String,
 }
 
+#[derive(Debug, Serialize)]
+struct AspectView {
+    aspect: String,
+    n_rated: String,
+    mean: String,
+    median: String,
+    unrated: String,
+    entropy: String,
+    unsure: String,
+    flips: String,
+}
+
 impl JudgeView {
     /// Makes the part of a judge.
     pub(super) fn build(of: &JudgeFigures) -> Self {
         let mut charts = Vec::new();
         charts.extend(ratings(of));
         charts.extend(by_model(&of.models));
+        charts.extend(by_aspect(&of.aspects));
         charts.extend(of.orders.as_ref().and_then(places));
         charts.extend(gaps(of));
         charts.extend(of.confidence.as_ref().map(doubt));
@@ -75,6 +91,7 @@ impl JudgeView {
             facts: facts(of),
             matrix: matrix(of),
             models: of.models.iter().map(ModelView::build).collect(),
+            aspects: of.aspects.iter().map(AspectView::build).collect(),
         }
     }
 }
@@ -97,28 +114,38 @@ fn ratings(of: &JudgeFigures) -> Option<Chart> {
 }
 
 fn by_model(models: &[ModelRatings]) -> Option<Chart> {
-    let range = |of: &ModelRatings| {
-        let ratings = of.ratings.as_ref()?;
+    let rows = models.iter().map(|of| (&*of.model, of.ratings.as_ref()));
+    let lead = "The thick line holds half of a model's answers, the thin one nine tenths.";
+    spreads("Ratings by model", lead, rows)
+}
+
+fn by_aspect(aspects: &[AspectFigures]) -> Option<Chart> {
+    let rows = aspects.iter().map(|of| (&*of.aspect, of.ratings.as_ref()));
+    let lead = "Each aspect alone; what counts is their mean. The thick line holds half of the \
+                answers, the thin one nine tenths.";
+    spreads("Ratings by aspect", lead, rows)
+}
+
+fn spreads<'a>(
+    title: &str,
+    lead: &str,
+    rows: impl Iterator<Item = (&'a str, Option<&'a Distribution>)>,
+) -> Option<Chart> {
+    let range = |(name, ratings): (&str, Option<&Distribution>)| {
+        let ratings = ratings?;
         Some(Range {
-            name: of.model.clone(),
+            name: name.to_owned(),
             told: format!("median {}", words::number(ratings.median, 2)),
             middle: ratings.median,
             wide: [ratings.p05, ratings.p95],
             narrow: [ratings.p25, ratings.p75],
         })
     };
-    let rows: Vec<Range> = models.iter().take(N_RANGES_MAX).filter_map(range).collect();
+    let rows: Vec<Range> = rows.take(N_RANGES_MAX).filter_map(range).collect();
     (!rows.is_empty()).then(|| Chart {
-        title: "Ratings by model".to_owned(),
-        lead: "The thick line holds half of a model's answers, the thin one nine tenths."
-            .to_owned(),
-        svg: ranges(&Ranges {
-            title: "Ratings by model",
-            what: "rating",
-            rows: &rows,
-            ends: [1.0, 5.0],
-            mark: None,
-        }),
+        title: title.to_owned(),
+        lead: lead.to_owned(),
+        svg: ranges(&Ranges { title, what: "rating", rows: &rows, ends: [1.0, 5.0], mark: None }),
         ..Chart::default()
     })
 }
@@ -286,6 +313,32 @@ impl ModelView {
             wins: of.wins.map_or_else(nothing, |wins| {
                 format!("{} ({})", words::percent(wins.share), words::interval(&wins))
             }),
+        }
+    }
+}
+
+impl AspectView {
+    fn build(of: &AspectFigures) -> Self {
+        let nothing = || "\u{2013}".to_owned();
+        let ratings = of.ratings.as_ref();
+        let rating = |rating: fn(&Distribution) -> f64| {
+            ratings.map_or_else(nothing, |ratings| words::number(rating(ratings), 2))
+        };
+        let share =
+            |of: Option<&Share>| of.map_or_else(nothing, |share| words::percent(share.share));
+        let confidence = of.confidence.as_ref();
+        Self {
+            aspect: words::label(&of.aspect, 80),
+            n_rated: words::count(ratings.map_or(0, |ratings| ratings.n)),
+            mean: rating(|ratings| ratings.mean),
+            median: rating(|ratings| ratings.median),
+            unrated: share(of.unrated.as_ref()),
+            entropy: confidence.map_or_else(nothing, |of| {
+                let [mean, most] = [of.entropy.mean, of.entropy_max].map(|n| words::number(n, 2));
+                format!("{mean} of {most}")
+            }),
+            unsure: share(confidence.and_then(|of| of.unsure.as_ref())),
+            flips: share(of.orders.as_ref().and_then(|orders| orders.flips.as_ref())),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::words::{self, Shown};
 use crate::Result;
 use crate::data::lines;
 use crate::data::row::RowId;
-use crate::pipeline::stats::{Remembered, answer_of, items};
+use crate::pipeline::stats::{PairLine, Remembered, Side, items};
 
 /// Characters shown of a prompt, an answer and a reason.
 const N_PROMPT_MAX: usize = 700;
@@ -37,23 +37,13 @@ struct SideView {
     reason: Option<Shown>,
 }
 
-/// The columns that a sample needs.
+/// The columns that a sample needs. Gathering them for `flatten` costs little for so few lines.
 #[derive(Debug, Deserialize)]
 struct SampleLine {
+    #[serde(flatten)]
+    pair: PairLine,
     #[serde(default)]
     prompt: Value,
-    #[serde(default)]
-    chosen: Value,
-    #[serde(default)]
-    rejected: Value,
-    #[serde(default)]
-    chosen_model: Value,
-    #[serde(default)]
-    rejected_model: Value,
-    #[serde(default)]
-    chosen_rating: Value,
-    #[serde(default)]
-    rejected_rating: Value,
     #[serde(default)]
     generations: Value,
     #[serde(default)]
@@ -95,51 +85,33 @@ pub(super) fn read(path: &Path, pairs: &[Remembered]) -> Result<Vec<SampleView>>
 
 impl SampleLine {
     fn view(&self, pair: &Remembered) -> Option<SampleView> {
-        let chosen = self.side("chosen", &self.chosen, &self.chosen_model, &self.chosen_rating)?;
-        let rejected =
-            self.side("rejected", &self.rejected, &self.rejected_model, &self.rejected_rating)?;
-        let (system, prompt) = self.prompt();
+        let [chosen, rejected] = self.pair.sides()?;
+        let prompt = self.prompt.as_str().or_else(|| self.pair.turn("user")).unwrap_or_default();
         Some(SampleView {
             margin: pair.margin.map_or("\u{2013}".to_owned(), |margin| words::number(margin, 2)),
-            system: system.map(|text| words::shown(text, N_PROMPT_MAX)),
+            system: self.pair.turn("system").map(|text| words::shown(text, N_PROMPT_MAX)),
             prompt: words::shown(prompt, N_PROMPT_MAX),
-            sides: vec![chosen, rejected],
+            sides: vec![self.side("chosen", &chosen), self.side("rejected", &rejected)],
         })
     }
 
-    fn side(
-        &self,
-        side: &'static str,
-        turns: &Value,
-        model: &Value,
-        rating: &Value,
-    ) -> Option<SideView> {
-        let answer = answer_of(turns)?;
-        Some(SideView {
-            side,
-            model: words::label(model.as_str().unwrap_or_default(), 120),
-            rating: rating.as_f64().map_or(String::new(), |rating| words::number(rating, 2)),
-            answer: words::shown(answer, N_ANSWER_MAX),
-            n_chars: words::count(answer.chars().count() as u64),
-            reason: self.reason(answer, rating).map(|text| words::shown(text, N_REASON_MAX)),
-        })
-    }
-
-    /// System prompt and instruction.
-    fn prompt(&self) -> (Option<&str>, &str) {
-        let turn = |role: &str| {
-            let mut turns = items(&self.chosen).iter().rev();
-            turns.find(|turn| turn["role"] == role)?["content"].as_str()
-        };
-        let prompt = self.prompt.as_str().or_else(|| turn("user")).unwrap_or_default();
-        (turn("system"), prompt)
+    fn side(&self, name: &'static str, side: &Side<'_>) -> SideView {
+        SideView {
+            side: name,
+            model: words::label(side.model.unwrap_or_default(), 120),
+            rating: side.rating.map_or(String::new(), |rating| words::number(rating, 2)),
+            answer: words::shown(side.answer, N_ANSWER_MAX),
+            n_chars: words::count(side.n_chars as u64),
+            reason: self.reason(side).map(|text| words::shown(text, N_REASON_MAX)),
+        }
     }
 
     /// What the judge said of the answer, where it said something.
-    fn reason(&self, answer: &str, rating: &Value) -> Option<&str> {
+    fn reason(&self, side: &Side<'_>) -> Option<&str> {
         let (answers, ratings) = (items(&self.generations), items(&self.ratings));
         let is_it = |i: &usize| {
-            answers[*i] == *answer && ratings.get(*i).is_none_or(|known| known == rating)
+            let rating = ratings.get(*i);
+            answers[*i] == *side.answer && rating.is_none_or(|known| known.as_f64() == side.rating)
         };
         let place = (0..answers.len()).find(is_it)?;
         let reasons = [&self.rating_rationales, &self.rationales];
@@ -175,7 +147,7 @@ mod tests {
                 {"role": "assistant", "content": text}])
         };
         let line = json!({
-            "chosen": turns("so"), "rejected": turns("no"), "chosen_model": "a",
+            "_row": {"id": "0".repeat(32)}, "chosen": turns("so"), "rejected": turns("no"), "chosen_model": "a",
             "chosen_rating": 4.5, "rejected_rating": 2, "generations": ["no", "so"],
             "ratings": [2, 4.5], "rationales": ["bad", "good"],
         });

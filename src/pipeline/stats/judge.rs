@@ -7,18 +7,16 @@ use serde::Serialize;
 use super::cells::{Cells, Distribution, Survival};
 use super::duels::{Duel, Duels, EQUAL};
 use super::moments::{Comoments, Correlation};
-use super::places::{OrderTally, Orders};
+use super::places::Orders;
+use super::ratings::{AspectFigures, Confidence, N_BINS, RatingTally};
 use super::rows::{JudgeLine, Rated};
-use super::share::{Share, rounded};
-
-/// Bars of a histogram of ratings: quarters of a point, from 1 to 5.
-const N_BINS: usize = 20;
+use super::share::Share;
 
 /// Name of answers whose row does not say who gave them.
 const NOBODY: &str = "unnamed";
 
-/// Choices that a distribution may have: five digits, and "not applicable".
-const N_CHOICES_MAX: usize = 6;
+/// Aspects told apart: there are no more, but a file may say so.
+const N_ASPECTS_MAX: usize = 16;
 
 /// What a judge said, in figures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,8 +47,10 @@ pub struct JudgeFigures {
     pub gaps: Option<Distribution>,
     /// Rows whose gap reaches a bound.
     pub gaps_survival: Vec<Survival>,
-    /// How sure the judge was.
+    /// How sure the judge was; nothing where the ratings are means over aspects.
     pub confidence: Option<Confidence>,
+    /// Each aspect alone, where there are several.
+    pub aspects: Vec<AspectFigures>,
     /// What the order of presentation does; nothing where there was one order.
     pub orders: Option<Orders>,
     /// Length in characters and rating.
@@ -72,19 +72,6 @@ pub struct ModelRatings {
     pub wins: Option<Share>,
 }
 
-/// How sure a judge was of its ratings.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Confidence {
-    /// Entropy of a rating's distribution, in nats: 0 when there is no doubt.
-    pub entropy: Distribution,
-    /// Entropy when every choice is as likely as any other.
-    pub entropy_max: f64,
-    /// Probability of the likeliest choice.
-    pub likeliest: Distribution,
-    /// Ratings whose likeliest choice has less than half of the probability.
-    pub unsure: Option<Share>,
-}
-
 /// Correlations of length and rating.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LengthAndRating {
@@ -97,22 +84,15 @@ pub struct LengthAndRating {
 /// Counts what a judge's rows say.
 pub(super) struct JudgeTally {
     n_rows: u64,
-    n_unrated: u64,
     n_compared: u64,
     n_ties: u64,
     n_best_shared: u64,
-    ratings: Cells,
+    ratings: RatingTally,
+    /// In the order in which they are asked.
+    aspects: Vec<(String, RatingTally)>,
     gaps: Cells,
-    entropy: Cells,
-    likeliest: Cells,
-    n_unsure: u64,
-    /// Sums of probabilities, and the answers that had some.
-    choices: [f64; N_CHOICES_MAX],
-    n_choices: usize,
-    n_with_choices: u64,
     duels: Duels,
     models: BTreeMap<usize, OfModel>,
-    orders: OrderTally,
     overall: Comoments,
     within: Comoments,
 }
@@ -127,21 +107,14 @@ impl JudgeTally {
     pub(super) fn new() -> Self {
         Self {
             n_rows: 0,
-            n_unrated: 0,
             n_compared: 0,
             n_ties: 0,
             n_best_shared: 0,
-            ratings: Cells::fine(),
+            ratings: RatingTally::new(),
+            aspects: Vec::new(),
             gaps: Cells::fine(),
-            entropy: Cells::fine(),
-            likeliest: Cells::fine(),
-            n_unsure: 0,
-            choices: [0.0; N_CHOICES_MAX],
-            n_choices: 0,
-            n_with_choices: 0,
             duels: Duels::default(),
             models: BTreeMap::new(),
-            orders: OrderTally::default(),
             overall: Comoments::default(),
             within: Comoments::default(),
         }
@@ -164,9 +137,21 @@ impl JudgeTally {
             self.within.add_centered(&lengths);
         }
         self.compare(&rated);
-        if let Some(seen) = line.orders() {
-            self.orders.add(&seen);
+        self.ratings.add(&answers, line.orders().as_ref());
+        for aspect in line.aspects() {
+            if let Some(tally) = self.aspect(aspect.name) {
+                tally.add(&aspect.answers, aspect.orders.as_ref());
+            }
         }
+    }
+
+    fn aspect(&mut self, name: &str) -> Option<&mut RatingTally> {
+        let known = self.aspects.iter().position(|(known, _)| known == name);
+        let at = known.unwrap_or(self.aspects.len());
+        if at == self.aspects.len() && at < N_ASPECTS_MAX {
+            self.aspects.push((name.to_owned(), RatingTally::new()));
+        }
+        self.aspects.get_mut(at).map(|(_, tally)| tally)
     }
 
     /// Takes one answer; returns the index of its model.
@@ -181,24 +166,8 @@ impl JudgeTally {
         if let Some(n_chars) = answer.n_chars {
             of_model.length.add(n_chars as f64);
         }
-        match answer.rating {
-            Some(rating) => {
-                of_model.ratings.add(rating);
-                self.ratings.add(rating);
-            }
-            None => self.n_unrated += 1,
-        }
-        if let Some(entropy) = answer.entropy {
-            self.entropy.add(entropy);
-        }
-        if let Some(likeliest) = answer.probabilities.iter().copied().reduce(f64::max) {
-            self.likeliest.add(likeliest);
-            self.n_unsure += u64::from(likeliest < 0.5);
-            self.n_with_choices += 1;
-            self.n_choices = self.n_choices.max(answer.probabilities.len().min(N_CHOICES_MAX));
-            for (sum, share) in self.choices.iter_mut().zip(&answer.probabilities) {
-                *sum += share;
-            }
+        if let Some(rating) = answer.rating {
+            of_model.ratings.add(rating);
         }
         model
     }
@@ -219,14 +188,14 @@ impl JudgeTally {
 
     /// What it all came to.
     pub(super) fn figures(&self, step: &str, judge: Option<String>) -> JudgeFigures {
-        let mean_of = |sum: &f64| rounded(sum / self.n_with_choices.max(1) as f64);
+        let aspects = self.aspects.iter().map(|(name, tally)| tally.of_aspect(name));
         JudgeFigures {
             step: step.to_owned(),
             judge,
             n_rows: self.n_rows,
-            ratings: self.ratings.distribution(N_BINS),
-            n_unrated: self.n_unrated,
-            choices: self.choices[..self.n_choices].iter().map(mean_of).collect(),
+            ratings: self.ratings.ratings(),
+            n_unrated: self.ratings.n_unrated(),
+            choices: self.ratings.choices(),
             models: self.models(),
             duels: self.duels.matrix(),
             n_compared: self.n_compared,
@@ -234,8 +203,9 @@ impl JudgeTally {
             n_best_shared: self.n_best_shared,
             gaps: self.gaps.distribution(N_BINS),
             gaps_survival: self.gaps.survival(),
-            confidence: self.confidence(),
-            orders: self.orders.orders(),
+            confidence: self.ratings.confidence(),
+            aspects: aspects.collect(),
+            orders: self.ratings.orders(),
             length: LengthAndRating {
                 overall: self.overall.correlation(),
                 within_prompts: self.within.correlation(),
@@ -256,15 +226,6 @@ impl JudgeTally {
         let mean = |of: &ModelRatings| of.ratings.as_ref().map_or(f64::NEG_INFINITY, |r| r.mean);
         models.sort_by(|a, b| mean(b).total_cmp(&mean(a)).then_with(|| a.model.cmp(&b.model)));
         models
-    }
-
-    fn confidence(&self) -> Option<Confidence> {
-        Some(Confidence {
-            entropy: self.entropy.distribution(N_BINS)?,
-            entropy_max: rounded((self.n_choices.max(1) as f64).ln()),
-            likeliest: self.likeliest.distribution(N_BINS)?,
-            unsure: Share::of(self.n_unsure, self.n_with_choices),
-        })
     }
 }
 
@@ -320,6 +281,41 @@ mod tests {
         assert_eq!(confidence.likeliest.min, 0.4);
         assert_eq!(figures.choices, [0.2, 0.0, 0.6, 0.0, 0.1, 0.1]);
         assert_eq!(figures.models[0].model, NOBODY);
+    }
+
+    #[test]
+    fn each_aspect_is_counted_alone() {
+        let orders = json!([[0, 1], [1, 0]]);
+        let line = |honesty: Value, per_order: Value| {
+            json!({
+                "generations": ["x", "y"], "ratings": [4.0, 3.0],
+                "aspects": {
+                    "truthfulness": {"ratings": [4.0, 2.0], "ratings_entropy": [0.5, 1.5],
+                        "ratings_probabilities": [[0.0, 0.0, 0.0, 1.0, 0.0], [0.2, 0.2, 0.2, 0.2, 0.2]],
+                        "ratings_orders": orders, "ratings_per_order": [[4.0, 2.0], [4.0, 2.0]]},
+                    "honesty": {"ratings": honesty, "ratings_orders": orders,
+                        "ratings_per_order": per_order},
+                },
+            })
+        };
+        let figures = figures(&[
+            line(json!([null, 4.0]), json!([[null, 4.0], [null, 4.0]])),
+            line(json!([3.0, 2.0]), json!([[3.5, 1.0], [2.5, 3.0]])),
+            json!({"ratings": [1.0], "aspects": {"honesty": "no object"}}),
+            json!({"ratings": [1.0], "aspects": ["no object"]}),
+        ]);
+        let [truthfulness, honesty] = figures.aspects.as_slice() else { panic!("two aspects") };
+        assert_eq!((&*truthfulness.aspect, &*honesty.aspect), ("truthfulness", "honesty"));
+        assert_eq!(truthfulness.ratings.as_ref().unwrap().mean, 3.0);
+        assert_eq!((truthfulness.unrated.unwrap().n, truthfulness.unrated.unwrap().of), (0.0, 4));
+        let confidence = truthfulness.confidence.as_ref().unwrap();
+        assert_eq!((confidence.entropy.mean, confidence.unsure.unwrap().n), (1.0, 2.0));
+        assert_eq!(truthfulness.choices, [0.1, 0.1, 0.1, 0.6, 0.1]);
+        assert_eq!((honesty.unrated.unwrap().n, honesty.unrated.unwrap().of), (1.0, 4));
+        assert_eq!((honesty.ratings.as_ref().unwrap().mean, &honesty.confidence), (3.0, &None));
+        let flips = |of: &AspectFigures| of.orders.as_ref().unwrap().flips.unwrap().n;
+        assert_eq!((flips(truthfulness), flips(honesty)), (0.0, 1.0));
+        assert_eq!((figures.confidence, figures.ratings.unwrap().n), (None, 6));
     }
 
     #[test]

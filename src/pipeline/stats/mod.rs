@@ -12,6 +12,7 @@ mod models;
 mod moments;
 mod pairs;
 mod places;
+mod ratings;
 mod remarks;
 mod rows;
 mod sample;
@@ -19,6 +20,7 @@ mod share;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::thread;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,20 +31,21 @@ use crate::{Error, Result};
 pub use cells::{Bin, Distribution, Survival};
 pub use duels::Duel;
 pub use history::{History, Work};
-pub use judge::{Confidence, JudgeFigures, LengthAndRating, ModelRatings};
+pub use judge::{JudgeFigures, LengthAndRating, ModelRatings};
 pub use models::{Cost, ModelFigures};
 pub use moments::{Correlation, Mean};
 pub use pairs::{LeafFigures, ModelSides, PairFigures};
 pub use places::Orders;
+pub use ratings::{AspectFigures, Confidence};
 pub use share::Share;
 
 pub(crate) use cells::round_step;
 pub(crate) use pairs::Remembered;
-pub(crate) use rows::{answer_of, items};
+pub(crate) use rows::{PairLine, Side, items};
 
 use judge::JudgeTally;
 use pairs::PairTally;
-use rows::{AskLine, JudgeLine, PairLine};
+use rows::{AskLine, JudgeLine};
 
 /// A run in figures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -119,6 +122,7 @@ impl Figures {
         let plan = read_plan(&folder.plan())?;
         let (history, mut work) = history::read(&folder.events())?;
         let dropped = dropped::count(&folder.dropped())?;
+        let read = read_steps(folder, &plan.steps)?;
         let mut figures = Self {
             name: plan.name,
             n_roots: plan.n_roots,
@@ -130,18 +134,18 @@ impl Figures {
             models: Vec::new(),
         };
         let mut costs: BTreeMap<String, Cost> = BTreeMap::new();
-        for step in &plan.steps {
-            let is_leaf = !plan.steps.iter().any(|other| other.parents.contains(&step.name));
-            let (n_rows, cost) = figures.read_step(folder, step, is_leaf)?;
+        for (step, read) in plan.steps.iter().zip(read) {
             if let Some(model) = &step.model {
-                costs.entry(model.clone()).or_default().add_all(&cost);
+                costs.entry(model.clone()).or_default().add_all(&read.cost);
             }
+            figures.judges.extend(read.judge);
+            figures.leaves.extend(read.leaf);
             let own = dropped.iter().filter(|((name, _), _)| *name == step.name);
             figures.steps.push(StepFigures {
                 step: step.name.clone(),
                 kind: step.kind.clone(),
                 model: step.model.clone(),
-                n_rows,
+                n_rows: read.n_rows,
                 n_planned: step.n_rows,
                 dropped: own.map(|((_, reason), n)| (reason.clone(), *n)).collect(),
             });
@@ -165,41 +169,59 @@ impl Figures {
         figures.remarks = remarks::remarks(&figures);
         Ok(figures)
     }
+}
 
-    /// Reads the rows of one step: how many there are, and what their answers cost.
-    fn read_step(
-        &mut self,
-        folder: &RunFolder,
-        step: &StepEntry,
-        is_leaf: bool,
-    ) -> Result<(u64, Cost)> {
-        let path = folder.step(&step.name);
-        let (n_rows, cost) = match (&step.model, step.kind.as_str()) {
-            (Some(judge), "UltraFeedback") => {
-                let mut tally = JudgeTally::new();
-                let (n_rows, cost) = read_judge(&path, &step.name, &mut tally)?;
-                self.judges.push(tally.figures(&step.name, Some(judge.clone())));
-                (n_rows, cost)
-            }
-            (Some(_), _) => read_asking(&path, &step.name)?,
-            (None, _) if is_leaf => {
-                let mut tally = PairTally::new();
-                for line in journal::read_as::<PairLine>(&path)? {
-                    let (offset, line) = line?;
-                    tally.add(offset, &line);
-                }
-                let leaf = tally.figures(&step.name);
-                let n_rows = leaf.n_rows;
-                self.leaves.push(leaf);
-                return Ok((n_rows, Cost::default()));
-            }
-            (None, _) => (count_lines(&path)?, Cost::default()),
-        };
-        if is_leaf {
-            self.leaves.push(LeafFigures { step: step.name.clone(), n_rows, pairs: None });
+/// What the rows of one step came to.
+#[derive(Default)]
+struct StepRead {
+    n_rows: u64,
+    /// What their answers cost.
+    cost: Cost,
+    judge: Option<JudgeFigures>,
+    leaf: Option<LeafFigures>,
+}
+
+/// Reads the rows of all steps, side by side: a run's end waits for the longest file instead of for
+/// all of them.
+fn read_steps(folder: &RunFolder, steps: &[StepEntry]) -> Result<Vec<StepRead>> {
+    let is_leaf = |step: &StepEntry| !steps.iter().any(|other| other.parents.contains(&step.name));
+    thread::scope(|scope| {
+        let reading = steps.iter().map(|step| {
+            let (path, is_leaf) = (folder.step(&step.name), is_leaf(step));
+            scope.spawn(move || read_step(&path, step, is_leaf))
+        });
+        let reading: Vec<_> = reading.collect();
+        let read = reading.into_iter().map(|reading| reading.join().expect("it does not panic"));
+        read.collect()
+    })
+}
+
+fn read_step(path: &Path, step: &StepEntry, is_leaf: bool) -> Result<StepRead> {
+    let mut read = StepRead::default();
+    match (&step.model, step.kind.as_str()) {
+        (Some(judge), "UltraFeedback") => {
+            let mut tally = JudgeTally::new();
+            (read.n_rows, read.cost) = read_judge(path, &step.name, &mut tally)?;
+            read.judge = Some(tally.figures(&step.name, Some(judge.clone())));
         }
-        Ok((n_rows, cost))
+        (Some(_), _) => (read.n_rows, read.cost) = read_asking(path, &step.name)?,
+        (None, _) if is_leaf => {
+            let mut tally = PairTally::new();
+            for line in journal::read_as::<PairLine>(path)? {
+                let (offset, line) = line?;
+                tally.add(offset, &line);
+            }
+            let leaf = tally.figures(&step.name);
+            read.n_rows = leaf.n_rows;
+            read.leaf = Some(leaf);
+        }
+        (None, _) => read.n_rows = count_lines(path)?,
     }
+    if is_leaf && read.leaf.is_none() {
+        let (step, n_rows) = (step.name.clone(), read.n_rows);
+        read.leaf = Some(LeafFigures { step, n_rows, pairs: None });
+    }
+    Ok(read)
 }
 
 fn read_judge(path: &Path, step: &str, tally: &mut JudgeTally) -> Result<(u64, Cost)> {

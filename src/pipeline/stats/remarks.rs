@@ -6,6 +6,7 @@ use super::judge::JudgeFigures;
 use super::models::ModelFigures;
 use super::pairs::{LeafFigures, PairFigures};
 use super::places::{Orders, differs};
+use super::ratings::Confidence;
 use super::share::Share;
 use super::{Figures, StepFigures};
 
@@ -143,14 +144,10 @@ fn of_judge(judge: &JudgeFigures) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if let Some(confidence) = &judge.confidence
-        && confidence.entropy.mean > UNDECIDED * confidence.entropy_max
-    {
-        remarks.push(format!(
-            "The judge hardly decides: its ratings' entropy is {:.2} nats on average, {:.2} would \
-             be blind chance.",
-            confidence.entropy.mean, confidence.entropy_max
-        ));
+    remarks.extend(judge.confidence.as_ref().and_then(|of| undecided(of, "The judge")));
+    for of in &judge.aspects {
+        let who = format!("On {} the judge", of.aspect);
+        remarks.extend(of.confidence.as_ref().and_then(|of| undecided(of, &who)));
     }
     if let Some(length) = &judge.length.within_prompts
         && (length.low > LENGTH_MAX || length.high < -LENGTH_MAX)
@@ -162,6 +159,16 @@ fn of_judge(judge: &JudgeFigures) -> Vec<String> {
         ));
     }
     remarks
+}
+
+fn undecided(of: &Confidence, who: &str) -> Option<String> {
+    let (mean, most) = (of.entropy.mean, of.entropy_max);
+    (mean > UNDECIDED * most).then(|| {
+        format!(
+            "{who} hardly decides: its ratings' entropy is {mean:.2} nats on average, {most:.2} \
+             would be blind chance."
+        )
+    })
 }
 
 fn of_orders(orders: &Orders) -> Vec<String> {

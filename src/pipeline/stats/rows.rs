@@ -32,11 +32,12 @@ pub(super) struct JudgeLine {
     ratings_probabilities: Value,
     ratings_orders: Value,
     ratings_per_order: Value,
+    aspects: Value,
 }
 
 /// A line of a leaf.
 #[derive(Debug, Deserialize)]
-pub(super) struct PairLine {
+pub(crate) struct PairLine {
     #[serde(rename = "_row")]
     pub(super) row: Tag,
     #[serde(default)]
@@ -57,12 +58,21 @@ pub(super) struct PairLine {
 
 /// What a line says of its row.
 #[derive(Debug, Deserialize)]
-pub(super) struct Tag {
+pub(crate) struct Tag {
     pub(super) id: RowId,
 }
 
-/// One answer that a judge rated.
+/// What a judge of several aspects said of one of them.
 #[derive(Debug, Clone, PartialEq)]
+pub(super) struct RatedAspect<'a> {
+    pub(super) name: &'a str,
+    /// The answers, without their models and lengths.
+    pub(super) answers: Vec<Rated<'a>>,
+    pub(super) orders: Option<OrderedRatings>,
+}
+
+/// One answer that a judge rated.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Rated<'a> {
     /// The model that gave it, where that is known.
     pub(super) model: Option<&'a str>,
@@ -87,58 +97,85 @@ pub(super) struct OrderedRatings {
 
 /// One side of a pair.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Side<'a> {
-    pub(super) model: Option<&'a str>,
-    pub(super) n_chars: usize,
-    pub(super) rating: Option<f64>,
+pub(crate) struct Side<'a> {
+    pub(crate) model: Option<&'a str>,
+    pub(crate) answer: &'a str,
+    pub(crate) n_chars: usize,
+    pub(crate) rating: Option<f64>,
 }
 
 impl JudgeLine {
     /// The answers, in the flow's order.
     pub(super) fn answers(&self) -> Vec<Rated<'_>> {
-        let ratings = items(&self.ratings);
+        let mut answers = rated(&self.ratings, &self.ratings_entropy, &self.ratings_probabilities);
         let lists = [&self.generation_models, &self.model_names, &self.grouped_model_name];
-        let models = lists.map(items).into_iter().find(|list| list.len() == ratings.len());
-        let models = models.unwrap_or_default();
-        let (texts, entropies) = (items(&self.generations), items(&self.ratings_entropy));
-        let probabilities = items(&self.ratings_probabilities);
-        let rated = |(i, rating): (usize, &Value)| Rated {
-            model: models.get(i).and_then(Value::as_str),
-            n_chars: texts.get(i).and_then(Value::as_str).map(|text| text.chars().count()),
-            rating: rating.as_f64(),
-            entropy: entropies.get(i).and_then(Value::as_f64),
-            probabilities: probabilities.get(i).map(numbers).unwrap_or_default(),
-        };
-        ratings.iter().enumerate().map(rated).collect()
+        let models = lists.map(items).into_iter().find(|list| list.len() == answers.len());
+        let (models, texts) = (models.unwrap_or_default(), items(&self.generations));
+        for (i, answer) in answers.iter_mut().enumerate() {
+            answer.model = models.get(i).and_then(Value::as_str);
+            answer.n_chars = texts.get(i).and_then(Value::as_str).map(|text| text.chars().count());
+        }
+        answers
     }
 
     /// What each order said, where there were several.
     pub(super) fn orders(&self) -> Option<OrderedRatings> {
-        let place = |value: &Value| value.as_u64().and_then(|place| usize::try_from(place).ok());
-        let order = |order: &Value| items(order).iter().map(place).collect::<Option<Vec<_>>>();
-        let orders: Vec<Vec<usize>> =
-            items(&self.ratings_orders).iter().map(order).collect::<Option<_>>()?;
-        let of_order = |ratings: &Value| items(ratings).iter().map(Value::as_f64).collect();
-        let ratings: Vec<Vec<Option<f64>>> =
-            items(&self.ratings_per_order).iter().map(of_order).collect();
-        let fits = |(order, ratings): (&Vec<usize>, &Vec<Option<f64>>)| {
-            order.len() == ratings.len() && order.iter().all(|text| *text < ratings.len())
-        };
-        let is_whole = orders.len() == ratings.len() && orders.iter().zip(&ratings).all(fits);
-        (is_whole && orders.len() > 1).then_some(OrderedRatings { orders, ratings })
+        ordered(&self.ratings_orders, &self.ratings_per_order)
     }
+
+    /// What was said of each aspect alone, where there were several.
+    pub(super) fn aspects(&self) -> impl Iterator<Item = RatedAspect<'_>> {
+        let aspects = self.aspects.as_object().into_iter().flatten();
+        aspects.map(|(name, of)| RatedAspect {
+            name,
+            answers: rated(&of["ratings"], &of["ratings_entropy"], &of["ratings_probabilities"]),
+            orders: ordered(&of["ratings_orders"], &of["ratings_per_order"]),
+        })
+    }
+}
+
+/// Lists of ratings and of what is known of each, answer by answer.
+fn rated<'a>(ratings: &Value, entropies: &Value, probabilities: &Value) -> Vec<Rated<'a>> {
+    let (entropies, probabilities) = (items(entropies), items(probabilities));
+    let rated = |(i, rating): (usize, &Value)| Rated {
+        rating: rating.as_f64(),
+        entropy: entropies.get(i).and_then(Value::as_f64),
+        probabilities: probabilities.get(i).map(numbers).unwrap_or_default(),
+        ..Rated::default()
+    };
+    items(ratings).iter().enumerate().map(rated).collect()
+}
+
+/// `[orders, places]` texts and `[orders, texts]` ratings, if they fit each other.
+fn ordered(orders: &Value, per_order: &Value) -> Option<OrderedRatings> {
+    let place = |value: &Value| value.as_u64().and_then(|place| usize::try_from(place).ok());
+    let order = |order: &Value| items(order).iter().map(place).collect::<Option<Vec<_>>>();
+    let orders: Vec<Vec<usize>> = items(orders).iter().map(order).collect::<Option<_>>()?;
+    let of_order = |ratings: &Value| items(ratings).iter().map(Value::as_f64).collect();
+    let ratings: Vec<Vec<Option<f64>>> = items(per_order).iter().map(of_order).collect();
+    let fits = |(order, ratings): (&Vec<usize>, &Vec<Option<f64>>)| {
+        order.len() == ratings.len() && order.iter().all(|text| *text < ratings.len())
+    };
+    let is_whole = orders.len() == ratings.len() && orders.iter().zip(&ratings).all(fits);
+    (is_whole && orders.len() > 1).then_some(OrderedRatings { orders, ratings })
 }
 
 impl PairLine {
     /// Chosen and rejected; nothing where the row is no pair.
-    pub(super) fn sides<'a>(&'a self) -> Option<[Side<'a>; 2]> {
-        let side = |turns, model: &'a Value, rating: &Value| {
-            let n_chars = answer_of(turns)?.chars().count();
-            Some(Side { model: model.as_str(), n_chars, rating: rating.as_f64() })
-        };
+    pub(crate) fn sides(&self) -> Option<[Side<'_>; 2]> {
+        fn side<'a>(turns: &'a Value, model: &'a Value, rating: &Value) -> Option<Side<'a>> {
+            let answer = answer_of(turns)?;
+            let n_chars = answer.chars().count();
+            Some(Side { model: model.as_str(), answer, n_chars, rating: rating.as_f64() })
+        }
         let chosen = side(&self.chosen, &self.chosen_model, &self.chosen_rating)?;
         let rejected = side(&self.rejected, &self.rejected_model, &self.rejected_rating)?;
         Some([chosen, rejected])
+    }
+
+    /// The last turn of a role in the chosen conversation.
+    pub(crate) fn turn(&self, role: &str) -> Option<&str> {
+        items(&self.chosen).iter().rev().find(|turn| turn["role"] == role)?["content"].as_str()
     }
 
     /// By how much the chosen answer is better, where that was kept.
@@ -149,7 +186,7 @@ impl PairLine {
 }
 
 /// The answer of a side: a text, or the last of its messages.
-pub(crate) fn answer_of(side: &Value) -> Option<&str> {
+fn answer_of(side: &Value) -> Option<&str> {
     match side.as_array() {
         Some(turns) => turns.last()?.get("content")?.as_str(),
         None => side.as_str(),

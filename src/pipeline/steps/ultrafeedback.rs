@@ -42,9 +42,11 @@ struct AspectStep {
 impl JudgeStep {
     pub(crate) fn build(spec: &UltraFeedback) -> Result<Self> {
         let mut options = options(&spec.generation);
-        // The template says where the answer ends.
+        // The template says where the answer ends, and bounds what is free in it: a reason in a loop
+        // ends at its bound, and the ratings behind it are still given.
         options.stop.clear();
         options.grammar = None;
+        options.sampling.stop_repetition = false;
         let mut aspects = Vec::with_capacity(spec.aspect.0.len());
         for aspect in spec.aspect.0.iter().copied() {
             let rubric = spec.rubric.as_deref();
