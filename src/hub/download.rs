@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::client::{Client, FileInfo};
+use super::hashing::Hashing;
 use super::{HubOptions, Progress};
 use crate::web::{Failure, patiently};
 use crate::{Error, Result};
 
-/// Bytes read from the network at a time.
-const PIECE_BYTES: usize = 1 << 18;
+/// Bytes that are read from the network before they are written and hashed: in smaller pieces
+/// threads wake each other too often.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// A file to bring.
 pub(super) struct Wanted<'a> {
@@ -25,6 +27,14 @@ pub(super) struct Wanted<'a> {
     pub(super) name: &'a str,
     pub(super) info: &'a FileInfo,
     pub(super) options: &'a HubOptions,
+}
+
+/// How the bytes of an answer ended.
+#[derive(PartialEq, Eq)]
+enum Copied {
+    ToItsEnd,
+    /// There were more than the file has.
+    TooMuch,
 }
 
 /// What is here of a file.
@@ -137,29 +147,50 @@ impl Partial {
                 return Err(Failure::passing("another part of the file than asked for"));
             }
         }
-        let mut piece = vec![0; PIECE_BYTES];
-        loop {
-            let n = match source.body.read(&mut piece) {
-                Ok(0) => break,
-                Ok(n) => n,
-                Err(e) => return Err(Failure::passing(e.to_string())),
-            };
-            if self.n_done + n as u64 > n_total {
-                self.restart().map_err(disk)?;
-                return Err(Failure::passing(format!("more than the {n_total} bytes of the file")));
-            }
-            self.file.write_all(&piece[..n]).map_err(disk)?;
-            if let Some(hasher) = &mut self.hasher {
-                hasher.update(&piece[..n]);
-            }
-            self.n_done += n as u64;
-            progress(Progress { file, n_done: self.n_done, n_total });
+        let hashing = self.hasher.take().map(|hasher| Hashing::begin(hasher, PIECE_BYTES));
+        let copied = self.copy(wanted, &mut source.body, hashing.as_ref(), progress);
+        self.hasher = hashing.map(Hashing::end);
+        if copied? == Copied::TooMuch {
+            self.restart().map_err(disk)?;
+            return Err(Failure::passing(format!("more than the {n_total} bytes of the file")));
         }
         if self.n_done < n_total {
             let what = format!("the connection ended after {} of {n_total} bytes", self.n_done);
             return Err(Failure::passing(what));
         }
         Ok(())
+    }
+
+    /// Appends and hashes what `body` gives.
+    fn copy(
+        &mut self,
+        wanted: &Wanted<'_>,
+        body: &mut dyn io::Read,
+        hashing: Option<&Hashing>,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Copied, Failure> {
+        let (file, n_total) = (wanted.name, wanted.info.n_bytes);
+        let mut own = vec![0; PIECE_BYTES];
+        loop {
+            let mut piece = hashing.map_or_else(|| std::mem::take(&mut own), Hashing::buffer);
+            let (n, ended) = fill(body, &mut piece);
+            if self.n_done + n as u64 > n_total {
+                return Ok(Copied::TooMuch);
+            }
+            let written = self.file.write_all(&piece[..n]);
+            written.map_err(|e| Failure::Final(Error::disk("write", &self.path, e)))?;
+            match hashing {
+                Some(hashing) => hashing.take(piece, n),
+                None => own = piece,
+            }
+            self.n_done += n as u64;
+            progress(Progress { file, n_done: self.n_done, n_total });
+            match ended {
+                None => {}
+                Some(Ok(())) => return Ok(Copied::ToItsEnd),
+                Some(Err(e)) => return Err(Failure::passing(e.to_string())),
+            }
+        }
     }
 
     fn check(&mut self, wanted: &Wanted<'_>) -> Result<()> {
@@ -175,6 +206,20 @@ impl Partial {
             source: None,
         })
     }
+}
+
+/// Fills the piece as far as the body goes: the bytes that came, and how it ended if it did.
+fn fill(body: &mut dyn io::Read, piece: &mut [u8]) -> (usize, Option<io::Result<()>>) {
+    let mut n = 0;
+    while n < piece.len() {
+        match body.read(&mut piece[n..]) {
+            Ok(0) => return (n, Some(Ok(()))),
+            Ok(n_read) => n += n_read,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return (n, Some(Err(e))),
+        }
+    }
+    (n, None)
 }
 
 fn is_sha256(etag: &str) -> bool {

@@ -19,6 +19,8 @@ mod env;
 mod fetch;
 #[cfg(feature = "hub")]
 mod files;
+#[cfg(feature = "hub")]
+mod hashing;
 #[cfg(test)]
 #[cfg(feature = "hub")]
 pub(crate) mod loopback;
