@@ -1,4 +1,5 @@
-//! Checkpoints from the Hub, in the standard cache folder, which Python's client shares.
+//! Checkpoints from the Hub, in the standard cache folder, which Python's client shares; data sets
+//! to the Hub ([`push`]).
 //!
 //! Of hf-hub 0.5 this uses the names of the layout; the download is our own loop over its HTTP
 //! client. Version 1.0 throws a partial file away. Version 0.5 goes on with it, but a retry whose
@@ -20,13 +21,19 @@ mod files;
 #[cfg(test)]
 #[cfg(feature = "hub")]
 mod loopback;
+mod names;
 #[cfg(feature = "hub")]
 mod outline;
+pub mod push;
 #[cfg(test)]
 #[cfg(feature = "hub")]
 mod tests;
 
 use std::path::PathBuf;
+
+#[cfg(feature = "hub")]
+use files::is_safe as is_safe_name;
+pub use names::{check_branch, check_repo};
 
 use crate::Result;
 use crate::web::Patience;
