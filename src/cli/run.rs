@@ -6,6 +6,7 @@ use super::args::{RecipeArgs, RunArgs};
 use super::interrupt;
 use super::models::local;
 use super::progress::{Progress, error_line, summary_line};
+use super::push::{self, Endings};
 use super::screen::Screen;
 use super::summary::summary;
 use crate::pipeline::{self, RunOptions};
@@ -19,6 +20,7 @@ pub(super) fn run(args: &RunArgs, screen: &Screen) -> Result<()> {
         screen.tell(&format!("stillroom {version}: {}", args.recipe.recipe.display()));
     }
     let recipe = read(&args.recipe)?;
+    let endings = endings(args, &recipe).inspect_err(|error| tell_json(error, args, screen))?;
     let interrupt = interrupt::watch()?;
     let models = local(&args.recipe.machine, screen, args.quiet)?;
     let mut models = models.deterministic(recipe.deterministic);
@@ -33,11 +35,7 @@ pub(super) fn run(args: &RunArgs, screen: &Screen) -> Result<()> {
     let result = pipeline::run(&recipe, &options, &mut models, &mut progress);
     // The bars leave the screen before anything else is said.
     drop(progress);
-    let done = result.inspect_err(|error| {
-        if args.json {
-            screen.print(&error_line(error));
-        }
-    });
+    let done = result.inspect_err(|error| tell_json(error, args, screen));
     let done = done.map_err(|error| match error {
         Error::Interrupted { .. } => Error::Interrupted { resume: interrupt::this_command() },
         error @ (Error::Recipe(_)
@@ -46,12 +44,36 @@ pub(super) fn run(args: &RunArgs, screen: &Screen) -> Result<()> {
         | Error::Remote { .. }
         | Error::Gate { .. }) => error,
     })?;
-    if args.json {
-        screen.print(&summary_line(&done));
-    } else {
+    if !args.json {
         screen.print(&summary(&done, args.dry_run));
     }
-    Ok(())
+    let delivered = match &endings {
+        Some(endings) => endings.carry_out(&done.folder, screen, args.quiet),
+        None => Ok(Vec::new()),
+    };
+    for delivered in delivered.iter().flatten() {
+        let line = if args.json { push::delivered_line } else { push::delivered };
+        screen.print(&line(delivered));
+    }
+    if args.json {
+        screen.print(&summary_line(&done));
+    }
+    delivered.map(drop).inspect_err(|error| tell_json(error, args, screen))
+}
+
+/// Where the data set goes afterwards; nowhere after a dry run.
+fn endings(args: &RunArgs, recipe: &Recipe) -> Result<Option<Endings>> {
+    if args.dry_run {
+        return Ok(None);
+    }
+    let is_limited = args.recipe.limit.is_some();
+    Endings::check(recipe, args.recipe.machine.offline, is_limited).map(Some)
+}
+
+fn tell_json(error: &Error, args: &RunArgs, screen: &Screen) {
+    if args.json {
+        screen.print(&error_line(error));
+    }
 }
 
 /// Reads the recipe with its overrides.

@@ -3,6 +3,7 @@
 //! It must not know the command line. [`Plan::build`] decides without loading anything, [`run`]
 //! does it, or goes on where an earlier call stopped.
 
+mod deliver;
 mod doors;
 mod executor;
 mod export;
@@ -29,6 +30,7 @@ mod store;
 mod tally;
 mod watch;
 
+pub use deliver::{Delivered, Delivery, PushHubOptions, PushedHub, check_push, push_hub};
 pub use export::{ExportOptions, Exported, export};
 pub use local::{LocalModels, TINY};
 pub use opener::{Facts, Opener, Opening};
