@@ -3,5 +3,7 @@
 
 mod bench;
 mod faults;
+mod python;
+mod runs;
 mod server;
 mod stories;
