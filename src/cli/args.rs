@@ -7,6 +7,7 @@ use clap::{ColorChoice, Parser, Subcommand};
 use super::bench::BenchArgs;
 use super::export::ExportArgs;
 use super::lint::LintArgs;
+use super::push::PushCommand;
 use crate::data::dataset::Layout;
 
 const EXAMPLES: &str = "\
@@ -17,6 +18,7 @@ Examples:
   stillroom run recipe.toml --set steps.judge.aspect=honesty
   stillroom plan recipe.toml                      rows, models and memory; loads nothing
   stillroom export runs/math --format trl         the pairs as a trainer reads them
+  stillroom push hub runs/math --repo me/math     the data set to the Hub
   stillroom lint pairs.jsonl                      what is wrong with a data set
   stillroom models inspect ./Llama-3.2-1B         what a checkpoint is
   stillroom stats runs/math-preference            what a run is worth, in figures
@@ -46,6 +48,9 @@ pub(super) enum Command {
     Plan(PlanArgs),
     /// Write a run's pairs in the files that a trainer reads.
     Export(ExportArgs),
+    /// Bring a run's data set to where others find it.
+    #[command(subcommand)]
+    Push(PushCommand),
     /// Look for what is wrong with a preference data set, ours or another's.
     Lint(LintArgs),
     /// Write a commented recipe that runs as it is.

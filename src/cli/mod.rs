@@ -13,6 +13,7 @@ mod lint;
 mod models;
 mod plan;
 mod progress;
+mod push;
 mod run;
 mod screen;
 mod stats;
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, &screen),
         Command::Plan(args) => plan::plan(&args, &screen),
         Command::Export(args) => export::export(&args, &screen),
+        Command::Push(command) => push::push(&command, &screen),
         Command::Lint(args) => lint::lint(&args, &screen),
         Command::Init(args) => init::init(&args, &screen),
         Command::Models(args) => models::models(&args, &screen),

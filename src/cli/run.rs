@@ -7,6 +7,7 @@ use super::args::{RecipeArgs, RunArgs};
 use super::interrupt;
 use super::models::local;
 use super::progress::{Progress, error_line, summary_line};
+use super::push::{self, Endings};
 use super::screen::Screen;
 use super::summary::summary;
 use crate::pipeline::{self, LocalModels, RunOptions};
@@ -24,6 +25,7 @@ pub(super) fn run(args: &RunArgs, screen: &Screen) -> Result<()> {
     let mut models = local(&args.recipe.machine, screen, args.quiet)?;
     let n_read = if args.dry_run { Some(1) } else { limit(&args.recipe) };
     let recipe = read(&args.recipe, n_read, &mut models)?;
+    let endings = endings(args, &recipe).inspect_err(|error| tell_json(error, args, screen))?;
     let mut models = models.deterministic(recipe.deterministic);
     let options = RunOptions {
         out: args.out.clone().unwrap_or_else(|| default_out(&recipe)),
@@ -36,11 +38,7 @@ pub(super) fn run(args: &RunArgs, screen: &Screen) -> Result<()> {
     let result = pipeline::run(&recipe, &options, &mut models, &mut progress);
     // The bars leave the screen before anything else is said.
     drop(progress);
-    let done = result.inspect_err(|error| {
-        if args.json {
-            screen.print(&error_line(error));
-        }
-    });
+    let done = result.inspect_err(|error| tell_json(error, args, screen));
     let done = done.map_err(|error| match error {
         Error::Interrupted { .. } => Error::Interrupted { resume: interrupt::this_command() },
         error @ (Error::Recipe(_)
@@ -49,12 +47,36 @@ pub(super) fn run(args: &RunArgs, screen: &Screen) -> Result<()> {
         | Error::Remote { .. }
         | Error::Gate { .. }) => error,
     })?;
-    if args.json {
-        screen.print(&summary_line(&done));
-    } else {
+    if !args.json {
         screen.print(&summary(&done, args.dry_run));
     }
-    Ok(())
+    let delivered = match &endings {
+        Some(endings) => endings.carry_out(&done.folder, screen, args.quiet),
+        None => Ok(Vec::new()),
+    };
+    for delivered in delivered.iter().flatten() {
+        let line = if args.json { push::delivered_line } else { push::delivered };
+        screen.print(&line(delivered));
+    }
+    if args.json {
+        screen.print(&summary_line(&done));
+    }
+    delivered.map(drop).inspect_err(|error| tell_json(error, args, screen))
+}
+
+/// Where the data set goes afterwards; nowhere after a dry run.
+fn endings(args: &RunArgs, recipe: &Recipe) -> Result<Option<Endings>> {
+    if args.dry_run {
+        return Ok(None);
+    }
+    let is_limited = args.recipe.limit.is_some();
+    Endings::check(recipe, args.recipe.machine.offline, is_limited).map(Some)
+}
+
+fn tell_json(error: &Error, args: &RunArgs, screen: &Screen) {
+    if args.json {
+        screen.print(&error_line(error));
+    }
 }
 
 /// Reads the recipe with its overrides, and the columns of its data as far as a run with this limit

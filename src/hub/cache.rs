@@ -11,7 +11,7 @@ use hf_hub::{Cache, CacheRepo};
 
 use super::Checkpoint;
 use super::files::{self, INDEX, ONE_FILE, REQUIRED};
-use super::names::{Kind, RepoId};
+use super::repo_id::{Kind, RepoId};
 use crate::{Error, Result};
 
 /// One repository at one revision.

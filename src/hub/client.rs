@@ -10,7 +10,7 @@ use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
 use super::HubOptions;
-use super::names::{RepoId, is_safe};
+use super::repo_id::{RepoId, is_safe};
 use crate::Error;
 use crate::web::{Failure, agent, body_text, failed_call, is_passing};
 

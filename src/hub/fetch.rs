@@ -7,8 +7,8 @@ use super::cache::{RepoCache, create_folder, is_commit, missing};
 use super::client::Client;
 use super::download::{Wanted, ask, download};
 use super::files::{self, INDEX, ONE_FILE, REQUIRED, Weights};
-use super::names::{Kind, RepoId, check_names};
 use super::outline::Outlines;
+use super::repo_id::{Kind, RepoId, check_names};
 use super::{Checkpoint, HubOptions, Progress};
 use crate::{Error, Result};
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::names::is_safe;
+use super::repo_id::is_safe;
 
 /// The weights in one file.
 pub(super) const ONE_FILE: &str = "model.safetensors";

@@ -1,4 +1,5 @@
-//! Checkpoints from the Hub, in the standard cache folder, which Python's client shares.
+//! Checkpoints from the Hub, in the standard cache folder, which Python's client shares; data sets
+//! to the Hub ([`push`]).
 //!
 //! Of hf-hub 0.5 this uses the names of the layout; the download is our own loop over its HTTP
 //! client. Version 1.0 throws a partial file away. Version 0.5 goes on with it, but a retry whose
@@ -24,15 +25,21 @@ mod hashing;
 #[cfg(test)]
 #[cfg(feature = "hub")]
 pub(crate) mod loopback;
-#[cfg(feature = "hub")]
 mod names;
 #[cfg(feature = "hub")]
 mod outline;
+pub mod push;
+#[cfg(feature = "hub")]
+mod repo_id;
 #[cfg(test)]
 #[cfg(feature = "hub")]
 mod tests;
 
 use std::path::PathBuf;
+
+pub use names::{check_branch, check_repo};
+#[cfg(feature = "hub")]
+use repo_id::is_safe as is_safe_name;
 
 use crate::Result;
 use crate::web::Patience;

@@ -113,7 +113,8 @@ impl<'a> Source<'a> {
             | Step::DropTruncated(_)
             | Step::MinHashDedup(_)
             | Step::UltraFeedback(_)
-            | Step::FormatTextGenerationDPO(_) => None,
+            | Step::FormatTextGenerationDPO(_)
+            | Step::PushToHub(_) => None,
         })
     }
 

@@ -173,6 +173,7 @@ mod tests {
                 .map(|(i, (letter, _))| (format!("s{i}"), kind(letter)))
                 .collect(),
             parents: steps.iter().map(|(_, parents)| parents.to_vec()).collect(),
+            push: None,
         }
     }
 

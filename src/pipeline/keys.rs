@@ -77,6 +77,7 @@ fn step_part(step: &Step, seed: u64) -> Result<Value> {
         | Step::DropRefusals(_)
         | Step::DropTruncated(_)
         | Step::MinHashDedup(_)
-        | Step::FormatTextGenerationDPO(_) => whole(),
+        | Step::FormatTextGenerationDPO(_)
+        | Step::PushToHub(_) => whole(),
     })
 }

@@ -9,6 +9,7 @@ mod data_sets;
 #[cfg(not(feature = "hub"))]
 #[path = "no_data_sets.rs"]
 mod data_sets;
+mod deliver;
 mod doors;
 mod executor;
 mod export;
@@ -36,6 +37,7 @@ mod tally;
 mod watch;
 
 pub use brought::{Brought, columns};
+pub use deliver::{Delivered, Delivery, PushHubOptions, PushedHub, check_push, push_hub};
 pub use export::{ExportOptions, Exported, export};
 pub use local::{LocalModels, TINY};
 pub use opener::{Facts, Opener, Opening};

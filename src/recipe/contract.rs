@@ -84,6 +84,7 @@ impl Step {
             Self::MinHashDedup(step) => vec![(step.column.clone(), Some("column"))],
             Self::UltraFeedback(_) => fixed(&["instruction", "generations"]),
             Self::FormatTextGenerationDPO(_) => fixed(&["instruction", "generations", "ratings"]),
+            Self::PushToHub(_) => Vec::new(),
         }
     }
 
@@ -118,7 +119,10 @@ impl Step {
                 step.columns.iter().for_each(|column| set.remove(column));
                 set.add(step.lists());
             }
-            Self::FilterRows(_) | Self::DropRefusals(_) | Self::DropTruncated(_) => (),
+            Self::FilterRows(_)
+            | Self::DropRefusals(_)
+            | Self::DropTruncated(_)
+            | Self::PushToHub(_) => (),
             Self::MinHashDedup(_) => set.add([MinHashDedup::FLAG]),
             Self::UltraFeedback(step) => {
                 set.add(verdict(step));

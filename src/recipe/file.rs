@@ -16,7 +16,7 @@ use super::source::{resolve_path, resolve_source};
 use super::spec::{
     DropRefusals, DropTruncated, ExpandColumns, FilterOp, FilterRows, FormatTextGenerationDpo,
     Generation, GroupColumns, KeepColumns, LoadDataFromDicts, LoadDataFromFileSystem,
-    LoadDataFromHub, MinHashDedup, ModelSpec, Named, SelfInstruct, Step, TextGeneration,
+    LoadDataFromHub, MinHashDedup, ModelSpec, Named, PushToHub, SelfInstruct, Step, TextGeneration,
     UltraFeedback,
 };
 use super::tree::{Node, Table, Value};
@@ -167,6 +167,7 @@ fn read_step(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Step> {
         "MinHashDedup" => read_dedup(fields).into(),
         "UltraFeedback" => read_judge(fields, context).into(),
         "FormatTextGenerationDPO" => read_pairs(fields).into(),
+        "PushToHub" => read_push(fields).into(),
         _ => {
             let message = format!("`{kind}` is no step type");
             let hint = did_you_mean(&kind, Step::TYPES);
@@ -270,6 +271,21 @@ fn read_pairs(fields: &mut Fields<'_>) -> FormatTextGenerationDpo {
         ties: fields.or("ties", defaults.ties),
         max_length_ratio: fields.optional("max_length_ratio"),
         max_pairs_per_prompt: fields.optional("max_pairs_per_prompt"),
+    }
+}
+
+fn read_push(fields: &mut Fields<'_>) -> PushToHub {
+    if fields.node("token").is_some() {
+        let place = fields.place_of("token").clone();
+        let hint = "delete it: set HF_TOKEN, or keep one by `hf auth login`".to_owned();
+        fields.found.add(&place, "a recipe holds no credentials", Some(hint));
+    }
+    let defaults = PushToHub::new(fields.required::<String>("repo_id"));
+    PushToHub {
+        private: fields.or("private", defaults.private),
+        revision: fields.or("revision", defaults.revision),
+        message: fields.optional("message"),
+        repo_id: defaults.repo_id,
     }
 }
 

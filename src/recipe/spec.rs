@@ -6,6 +6,7 @@
 mod filters;
 mod judge;
 mod pairs;
+mod push;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub use crate::text::guides::Grammar;
 pub use filters::{DropRefusals, DropTruncated, FilterOp, FilterRows, MinHashDedup};
 pub use judge::{Aspect, Aspects, Orders, PromptLayout, Rationale, Score, UltraFeedback};
 pub use pairs::{FormatTextGenerationDpo, PairPolicy, Ties};
+pub use push::{PushStep, PushToHub};
 
 /// Models and steps by name, in the order of the file.
 pub type Named<T> = Vec<(String, T)>;
@@ -38,6 +40,8 @@ pub struct Recipe {
     pub steps: Named<Step>,
     /// `edges[i]` holds the parents of step `i` (indices into `steps`), in the flow's order.
     pub parents: Vec<Vec<usize>>,
+    /// Where the data set goes when it is written; no step of the above.
+    pub push: Option<PushStep>,
 }
 
 /// Where a model comes from and how it is held.
@@ -98,6 +102,8 @@ pub enum Step {
     UltraFeedback(UltraFeedback),
     /// Chosen and rejected from ratings.
     FormatTextGenerationDPO(FormatTextGenerationDpo),
+    /// The finished data set to the Hub.
+    PushToHub(PushToHub),
 }
 
 /// Parameters of [`Step::LoadDataFromDicts`].

@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use super::spec::{
     ColumnNames, DropRefusals, DropTruncated, ExpandColumns, FilterRows, FormatTextGenerationDpo,
     Generation, GroupColumns, KeepColumns, LoadDataFromDicts, LoadDataFromFileSystem,
-    LoadDataFromHub, MinHashDedup, ModelSpec, Quantize, SelfInstruct, Step, TextGeneration,
-    UltraFeedback,
+    LoadDataFromHub, MinHashDedup, ModelSpec, PushToHub, Quantize, SelfInstruct, Step,
+    TextGeneration, UltraFeedback,
 };
 use crate::data::row::Columns;
 
 impl Step {
     /// The names by which a recipe calls the step types, `CombineColumns` being the old one of
     /// `GroupColumns`.
-    pub const TYPES: [&'static str; 15] = [
+    pub const TYPES: [&'static str; 16] = [
         "LoadDataFromDicts",
         "LoadDataFromFileSystem",
         "LoadDataFromHub",
@@ -30,6 +30,7 @@ impl Step {
         "MinHashDedup",
         "UltraFeedback",
         "FormatTextGenerationDPO",
+        "PushToHub",
     ];
 
     /// The name of the step's type.
@@ -49,6 +50,7 @@ impl Step {
             Self::MinHashDedup(_) => "MinHashDedup",
             Self::UltraFeedback(_) => "UltraFeedback",
             Self::FormatTextGenerationDPO(_) => "FormatTextGenerationDPO",
+            Self::PushToHub(_) => "PushToHub",
         }
     }
 
@@ -68,7 +70,8 @@ impl Step {
             | Self::DropRefusals(_)
             | Self::DropTruncated(_)
             | Self::MinHashDedup(_)
-            | Self::FormatTextGenerationDPO(_) => None,
+            | Self::FormatTextGenerationDPO(_)
+            | Self::PushToHub(_) => None,
         }
     }
 
@@ -88,7 +91,8 @@ impl Step {
             | Self::DropRefusals(_)
             | Self::DropTruncated(_)
             | Self::MinHashDedup(_)
-            | Self::FormatTextGenerationDPO(_) => None,
+            | Self::FormatTextGenerationDPO(_)
+            | Self::PushToHub(_) => None,
         }
     }
 
@@ -109,6 +113,11 @@ impl Step {
                 | Self::DropTruncated(_)
                 | Self::MinHashDedup(_)
         )
+    }
+
+    /// Whether the step takes the finished data set, and no rows; it stands at the end of a flow.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::PushToHub(_))
     }
 
     /// Whether the step joins several branches.
@@ -303,5 +312,11 @@ impl From<DropTruncated> for Step {
 impl From<MinHashDedup> for Step {
     fn from(step: MinHashDedup) -> Self {
         Self::MinHashDedup(step)
+    }
+}
+
+impl From<PushToHub> for Step {
+    fn from(step: PushToHub) -> Self {
+        Self::PushToHub(step)
     }
 }

@@ -21,11 +21,17 @@ struct Document<'a> {
 
 /// Values by name, in their order. Not a `toml::Table`, in which an `f32` of 0.7 would become the
 /// `f64` 0.699999988079071.
-struct Tables<'a, T>(&'a [(String, T)]);
+struct Tables<'a, T>(Vec<(&'a str, &'a T)>);
+
+impl<'a, T> Tables<'a, T> {
+    fn of(named: &'a [(String, T)]) -> Self {
+        Self(named.iter().map(|(name, value)| (name.as_str(), value)).collect())
+    }
+}
 
 impl<T: Serialize> Serialize for Tables<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+        serializer.collect_map(self.0.iter().copied())
     }
 }
 
@@ -33,22 +39,24 @@ impl Recipe {
     /// The recipe as a file that reads back to it. Paths are as they are seen from the working
     /// folder, defaults are written out.
     pub fn to_toml(&self) -> String {
+        let push = self.push.as_ref().map(|push| (&push.name, Step::PushToHub(push.spec.clone())));
+        let mut steps = Tables::of(&self.steps);
+        steps.0.extend(push.iter().map(|(name, step)| (name.as_str(), step)));
         let document = Document {
             name: &self.name,
             seed: self.seed,
             deterministic: self.deterministic,
             test_share: self.test_share,
             flow: self.flow(),
-            models: Tables(&self.models),
-            steps: Tables(&self.steps),
+            models: Tables::of(&self.models),
+            steps,
         };
         toml::to_string_pretty(&document).expect("a checked recipe holds nothing that TOML cannot")
     }
 
     /// The flow, one line for each step: its parents `>>` itself.
     fn flow(&self) -> Vec<String> {
-        let line = |(step, parents): (usize, &Vec<usize>)| {
-            let name = &self.steps[step].0;
+        let line = |(name, parents): (&String, &Vec<usize>)| {
             let names: Vec<&str> = parents.iter().map(|p| self.steps[*p].0.as_str()).collect();
             match names.as_slice() {
                 [] => name.clone(),
@@ -56,6 +64,7 @@ impl Recipe {
                 _ => format!("[{}] >> {name}", names.join(", ")),
             }
         };
-        self.parents.iter().enumerate().map(line).collect()
+        let steps = self.steps.iter().map(|(name, _)| name).zip(&self.parents);
+        steps.chain(self.push.iter().map(|push| (&push.name, &push.parents))).map(line).collect()
     }
 }

@@ -23,7 +23,8 @@ pub(crate) fn agent(endpoint: &str, patience: &Patience) -> Agent {
         .timeout_resolve(silence)
         .timeout_connect(silence)
         .timeout_recv_response(silence)
-        .timeout_per_read(silence);
+        .timeout_per_read(silence)
+        .timeout_per_write(silence);
     // A proxy cannot reach what is near only to us.
     let config = if is_near(endpoint) { config.proxy(None) } else { config };
     config.build().new_agent()

@@ -3,6 +3,7 @@
 //! Each fault is shown as `line:text: message | hint`, where `text` is what stands at its place.
 
 mod options;
+mod push;
 
 use std::path::Path;
 

@@ -87,7 +87,7 @@ fn header(text: &mut String, about: &About, configs: &[Config]) {
     line(text, "---");
 }
 
-fn info(text: &mut String, config: &Config) {
+pub(super) fn info(text: &mut String, config: &Config) {
     line(text, &format!("- config_name: {}", quoted(&config.name)));
     line(text, "  features:");
     features(text, &config.fields, 2);

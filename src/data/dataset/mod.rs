@@ -7,6 +7,8 @@
 //! caller says what the card tells.
 
 mod card;
+mod check;
+mod header;
 mod implicit;
 mod kind;
 mod kto;
@@ -30,6 +32,8 @@ use kind::Fields;
 use shards::Shards;
 
 pub use card::{About, CardModel};
+pub use check::{Checked, check};
+pub use header::CardFiles;
 pub use layout::Layout;
 use layout::{Placed, PlacedStream};
 

@@ -14,7 +14,7 @@ use super::cache::{RepoCache, create_folder, is_commit, missing};
 use super::client::Client;
 use super::download::ask;
 use super::fetch::bring;
-use super::names::{Kind, RepoId, check_names, is_safe};
+use super::repo_id::{Kind, RepoId, check_names, is_safe};
 use super::{HubOptions, Progress};
 use crate::{Error, Result};
 use layout::{Config, READABLE};

@@ -165,6 +165,7 @@ impl Runner {
             Step::MinHashDedup(spec) => Self::Dedup(DedupStep::build(spec)),
             Step::UltraFeedback(spec) => Self::Judge(Box::new(JudgeStep::build(spec)?)),
             Step::FormatTextGenerationDPO(spec) => Self::Plain(Box::new(dpo::DpoStep::build(spec))),
+            Step::PushToHub(_) => unreachable!("rows do not reach it: it is no step of the flow"),
         })
     }
 

@@ -17,23 +17,12 @@ pub(super) fn check(draft: &Draft, order: &[usize], inspect: Inspect<'_>, found:
         let Some((entry, step)) = step_of(draft, *idx) else { continue };
         let parents = draft.graph.parents(*idx);
         let mut file = None;
-        let data = match step {
-            Step::LoadDataFromFileSystem(loader) => {
-                Some((loader.path.display().to_string(), &loader.columns))
-            }
-            Step::LoadDataFromHub(loader) => Some((loader.repo_id.clone(), &loader.columns)),
-            Step::LoadDataFromDicts(_)
-            | Step::SelfInstruct(_)
-            | Step::ExpandColumns(_)
-            | Step::KeepColumns(_)
-            | Step::TextGeneration(_)
-            | Step::GroupColumns(_)
-            | Step::FilterRows(_)
-            | Step::DropRefusals(_)
-            | Step::DropTruncated(_)
-            | Step::MinHashDedup(_)
-            | Step::UltraFeedback(_)
-            | Step::FormatTextGenerationDPO(_) => None,
+        let data = if let Step::LoadDataFromFileSystem(loader) = step {
+            Some((loader.path.display().to_string(), &loader.columns))
+        } else if let Step::LoadDataFromHub(loader) = step {
+            Some((loader.repo_id.clone(), &loader.columns))
+        } else {
+            None
         };
         if let Some((name, columns)) = data {
             file = Some(()).filter(|()| entry.marks.wrong.is_empty()).and_then(|()| inspect(step));

@@ -75,6 +75,7 @@ fn answers(draft: &Draft, idx: usize) -> Option<usize> {
         | Step::FilterRows(_)
         | Step::DropRefusals(_)
         | Step::DropTruncated(_)
-        | Step::MinHashDedup(_) => None,
+        | Step::MinHashDedup(_)
+        | Step::PushToHub(_) => None,
     }
 }

@@ -8,11 +8,12 @@ mod filters;
 mod judge;
 mod pairs;
 mod params;
+mod push;
 mod shape;
 
 use super::draft::{Draft, Drafted};
 use super::place::Findings;
-use super::spec::{ModelSpec, Named, Recipe, Step};
+use super::spec::{ModelSpec, Named, PushStep, Recipe, Step};
 
 /// Looks into the data of a loader: its columns, or `None` when it cannot tell.
 pub type Inspect<'a> = &'a dyn Fn(&Step) -> Option<Vec<String>>;
@@ -27,6 +28,7 @@ pub(super) fn check(draft: Draft, inspect: Inspect<'_>, found: &mut Findings) ->
     shape::check_names(&draft, found);
     let order = shape::check_order(&draft, found)?;
     shape::check_parents(&draft, found);
+    push::check_ends(&draft, found);
     columns::check(&draft, &order, inspect, found);
     judge::check(&draft, found);
     if !found.is_empty() {
@@ -55,14 +57,23 @@ fn check_top(draft: &Draft, found: &mut Findings) {
 
 /// Puts the steps in order; only called when nothing is wrong.
 fn build(draft: Draft, order: &[usize]) -> Recipe {
-    let place_of = |step: usize| order.iter().position(|other| *other == step);
+    let is_end = |step: &usize| step_of(&draft, *step).is_some_and(|(_, step)| step.is_end());
+    let flow: Vec<usize> = order.iter().copied().filter(|step| !is_end(step)).collect();
+    let place_of = |step: usize| flow.iter().position(|other| *other == step);
     let mut steps = Named::<Step>::new();
     let mut parents = Vec::new();
+    let mut push = None;
     for step in order {
         let (name, _) = &draft.graph.names[*step];
         let value = table(&draft.steps, name).and_then(|table| table.value.clone());
-        steps.push((name.clone(), value.expect("a step of the flow has a table of a known type")));
-        parents.push(draft.graph.parents(*step).into_iter().filter_map(place_of).collect());
+        let value = value.expect("a step of the flow has a table of a known type");
+        let before = draft.graph.parents(*step).into_iter().filter_map(place_of).collect();
+        if let Step::PushToHub(spec) = value {
+            push = Some(PushStep { name: name.clone(), spec, parents: before });
+        } else {
+            steps.push((name.clone(), value));
+            parents.push(before);
+        }
     }
     let model = |(name, model): (String, Drafted<ModelSpec>)| Some((name, model.value?));
     Recipe {
@@ -73,6 +84,7 @@ fn build(draft: Draft, order: &[usize]) -> Recipe {
         models: draft.models.into_iter().filter_map(model).collect(),
         steps,
         parents,
+        push,
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use stillroom_models::demo::family;
 use stillroom_models::tiny::Shape;
 
-use super::{filters, pairs, table};
+use super::{filters, pairs, push, table};
 use crate::recipe::draft::{Draft, Drafted, Marks};
 use crate::recipe::nearest::did_you_mean;
 use crate::recipe::place::Findings;
@@ -116,6 +116,7 @@ pub(super) fn check_step(step: &Drafted<Step>, found: &mut Findings) {
         Step::MinHashDedup(step) => filters::check_dedup(step, marks, found),
         Step::UltraFeedback(step) => check_judge(step, marks, found),
         Step::FormatTextGenerationDPO(step) => pairs::check(step, marks, found),
+        Step::PushToHub(step) => push::check(step, marks, found),
     }
     if let Some(generation) = value.generation() {
         check_generation(generation, marks, found);

@@ -51,8 +51,8 @@ pub(super) fn check_order(draft: &Draft, found: &mut Findings) -> Option<Vec<usi
     }
 }
 
-/// Loaders stand first, only joins have several parents, and those have at least two, which
-/// descend from one step.
+/// Loaders stand first, only joins and the flow's end have several parents; a join has at least two,
+/// which descend from one step.
 pub(super) fn check_parents(draft: &Draft, found: &mut Findings) {
     for (idx, (name, place)) in draft.graph.names.iter().enumerate() {
         let Some((_, step)) = step_of(draft, idx) else { continue };
@@ -66,6 +66,7 @@ pub(super) fn check_parents(draft: &Draft, found: &mut Findings) {
         let mut fault = |message: String, hint: String| found.add(place, message, Some(hint));
         match (step.is_loader(), step.is_join(), parents.len()) {
             (true, _, 0) | (false, false, 1) => (),
+            (false, false, 2..) if step.is_end() => (),
             (true, _, _) => fault(
                 format!("`{name}` loads data ({kind}) but comes after `{}`", listed("`, `")),
                 "a loader stands at the start of the flow".to_owned(),
