@@ -97,7 +97,8 @@ impl<'a> Source<'a> {
             | Step::DropTruncated(_)
             | Step::MinHashDedup(_)
             | Step::UltraFeedback(_)
-            | Step::FormatTextGenerationDPO(_) => None,
+            | Step::FormatTextGenerationDPO(_)
+            | Step::PreferenceToArgilla(_) => None,
         })
     }
 

@@ -3,6 +3,7 @@
 //! It must not know the command line. [`Plan::build`] decides without loading anything, [`run`]
 //! does it, or goes on where an earlier call stopped.
 
+mod argilla;
 mod doors;
 mod executor;
 mod export;
@@ -29,6 +30,10 @@ mod store;
 mod tally;
 mod watch;
 
+pub use argilla::{
+    ArgillaChecked, ArgillaOptions, Pulled, Pushed, RefusedRow, argilla_steps, check_argilla,
+    pull_argilla, push_argilla,
+};
 pub use export::{ExportOptions, Exported, export};
 pub use local::{LocalModels, TINY};
 pub use opener::{Facts, Opener, Opening};

@@ -63,7 +63,8 @@ fn factor(recipe: &Recipe, graph: &Graph, step: usize) -> Option<u64> {
                 | Step::DropTruncated(_)
                 | Step::MinHashDedup(_)
                 | Step::UltraFeedback(_)
-                | Step::FormatTextGenerationDPO(_) => None,
+                | Step::FormatTextGenerationDPO(_)
+                | Step::PreferenceToArgilla(_) => None,
             })
         }
         Step::FormatTextGenerationDPO(spec) if spec.policy == PairPolicy::AllOrdered => {
@@ -82,6 +83,7 @@ fn factor(recipe: &Recipe, graph: &Graph, step: usize) -> Option<u64> {
         | Step::DropRefusals(_)
         | Step::DropTruncated(_)
         | Step::MinHashDedup(_)
-        | Step::UltraFeedback(_) => Some(1),
+        | Step::UltraFeedback(_)
+        | Step::PreferenceToArgilla(_) => Some(1),
     }
 }

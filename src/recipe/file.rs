@@ -16,7 +16,7 @@ use super::source::{resolve_path, resolve_source};
 use super::spec::{
     DropRefusals, DropTruncated, ExpandColumns, FilterOp, FilterRows, FormatTextGenerationDpo,
     Generation, GroupColumns, KeepColumns, LoadDataFromDicts, LoadDataFromFileSystem, MinHashDedup,
-    ModelSpec, Named, SelfInstruct, Step, TextGeneration, UltraFeedback,
+    ModelSpec, Named, PreferenceToArgilla, SelfInstruct, Step, TextGeneration, UltraFeedback,
 };
 use super::tree::{Node, Table, Value};
 use super::values::OneOrMany;
@@ -164,7 +164,8 @@ fn read_step(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Step> {
         "DropTruncated" => read_truncated(fields).into(),
         "MinHashDedup" => read_dedup(fields).into(),
         "UltraFeedback" => read_judge(fields, context).into(),
-        "FormatTextGenerationDPO" => read_pairs(fields).into(),
+        "FormatTextGenerationDPO" => read_pairs(fields, context).into(),
+        "PreferenceToArgilla" => read_argilla(fields).into(),
         _ => {
             let message = format!("`{kind}` is no step type");
             let hint = did_you_mean(&kind, Step::TYPES);
@@ -247,7 +248,7 @@ fn read_dedup(fields: &mut Fields<'_>) -> MinHashDedup {
     }
 }
 
-fn read_pairs(fields: &mut Fields<'_>) -> FormatTextGenerationDpo {
+fn read_pairs(fields: &mut Fields<'_>, context: &Context<'_>) -> FormatTextGenerationDpo {
     let defaults = FormatTextGenerationDpo::default();
     FormatTextGenerationDpo {
         policy: fields.or("policy", defaults.policy),
@@ -255,6 +256,25 @@ fn read_pairs(fields: &mut Fields<'_>) -> FormatTextGenerationDpo {
         ties: fields.or("ties", defaults.ties),
         max_length_ratio: fields.optional("max_length_ratio"),
         max_pairs_per_prompt: fields.optional("max_pairs_per_prompt"),
+        ratings_from: fields.or("ratings_from", defaults.ratings_from),
+        human_ratings: fields
+            .optional::<String>("human_ratings")
+            .map(|text| read_path(fields, "human_ratings", &text, context)),
+    }
+}
+
+fn read_argilla(fields: &mut Fields<'_>) -> PreferenceToArgilla {
+    // distilabel has the key here; what stands in a recipe ends up in run folders and on the Hub.
+    if fields.node("api_key").is_some() {
+        let place = fields.place_of("api_key").clone();
+        let hint = "delete the line and set ARGILLA_API_KEY: recipes are copied and shared";
+        fields.found.add(&place, "a key does not belong in a recipe", Some(hint.to_owned()));
+    }
+    PreferenceToArgilla {
+        num_generations: fields.required("num_generations"),
+        dataset_name: fields.required("dataset_name"),
+        dataset_workspace: fields.optional("dataset_workspace"),
+        api_url: fields.optional("api_url"),
     }
 }
 

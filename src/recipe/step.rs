@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use super::spec::{
     ColumnNames, DropRefusals, DropTruncated, ExpandColumns, FilterRows, FormatTextGenerationDpo,
     Generation, GroupColumns, KeepColumns, LoadDataFromDicts, LoadDataFromFileSystem, MinHashDedup,
-    ModelSpec, Quantize, SelfInstruct, Step, TextGeneration, UltraFeedback,
+    ModelSpec, PreferenceToArgilla, Quantize, SelfInstruct, Step, TextGeneration, UltraFeedback,
 };
 use crate::data::row::Columns;
 
 impl Step {
     /// The names by which a recipe calls the step types, `CombineColumns` being the old one of
     /// `GroupColumns`.
-    pub const TYPES: [&'static str; 14] = [
+    pub const TYPES: [&'static str; 15] = [
         "LoadDataFromDicts",
         "LoadDataFromFileSystem",
         "SelfInstruct",
@@ -28,6 +28,7 @@ impl Step {
         "MinHashDedup",
         "UltraFeedback",
         "FormatTextGenerationDPO",
+        "PreferenceToArgilla",
     ];
 
     /// The name of the step's type.
@@ -46,6 +47,7 @@ impl Step {
             Self::MinHashDedup(_) => "MinHashDedup",
             Self::UltraFeedback(_) => "UltraFeedback",
             Self::FormatTextGenerationDPO(_) => "FormatTextGenerationDPO",
+            Self::PreferenceToArgilla(_) => "PreferenceToArgilla",
         }
     }
 
@@ -64,7 +66,8 @@ impl Step {
             | Self::DropRefusals(_)
             | Self::DropTruncated(_)
             | Self::MinHashDedup(_)
-            | Self::FormatTextGenerationDPO(_) => None,
+            | Self::FormatTextGenerationDPO(_)
+            | Self::PreferenceToArgilla(_) => None,
         }
     }
 
@@ -83,7 +86,8 @@ impl Step {
             | Self::DropRefusals(_)
             | Self::DropTruncated(_)
             | Self::MinHashDedup(_)
-            | Self::FormatTextGenerationDPO(_) => None,
+            | Self::FormatTextGenerationDPO(_)
+            | Self::PreferenceToArgilla(_) => None,
         }
     }
 
@@ -274,5 +278,11 @@ impl From<DropTruncated> for Step {
 impl From<MinHashDedup> for Step {
     fn from(step: MinHashDedup) -> Self {
         Self::MinHashDedup(step)
+    }
+}
+
+impl From<PreferenceToArgilla> for Step {
+    fn from(step: PreferenceToArgilla) -> Self {
+        Self::PreferenceToArgilla(step)
     }
 }
