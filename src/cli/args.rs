@@ -7,6 +7,8 @@ use clap::{ColorChoice, Parser, Subcommand};
 use super::bench::BenchArgs;
 use super::export::ExportArgs;
 use super::lint::LintArgs;
+use super::pull::PullCommand;
+use super::push::PushCommand;
 use crate::data::dataset::Layout;
 
 const EXAMPLES: &str = "\
@@ -17,6 +19,7 @@ Examples:
   stillroom run recipe.toml --set steps.judge.aspect=honesty
   stillroom plan recipe.toml                      rows, models and memory; loads nothing
   stillroom export runs/math --format trl         the pairs as a trainer reads them
+  stillroom push argilla runs/math                its rows before people; pull brings answers back
   stillroom lint pairs.jsonl                      what is wrong with a data set
   stillroom models inspect ./Llama-3.2-1B         what a checkpoint is
   stillroom stats runs/math-preference            what a run is worth, in figures
@@ -48,6 +51,12 @@ pub(super) enum Command {
     Export(ExportArgs),
     /// Look for what is wrong with a preference data set, ours or another's.
     Lint(LintArgs),
+    /// Bring a run's rows to where others see them.
+    #[command(subcommand)]
+    Push(PushCommand),
+    /// Bring back what others said about a run's rows.
+    #[command(subcommand)]
+    Pull(PullCommand),
     /// Write a commented recipe that runs as it is.
     Init(InitArgs),
     /// Look at models.

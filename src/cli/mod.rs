@@ -13,6 +13,8 @@ mod lint;
 mod models;
 mod plan;
 mod progress;
+mod pull;
+mod push;
 mod run;
 mod screen;
 mod stats;
@@ -37,6 +39,8 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::plan(&args, &screen),
         Command::Export(args) => export::export(&args, &screen),
         Command::Lint(args) => lint::lint(&args, &screen),
+        Command::Push(command) => push::push(&command, &screen),
+        Command::Pull(command) => pull::pull(&command, &screen),
         Command::Init(args) => init::init(&args, &screen),
         Command::Models(args) => models::models(&args, &screen),
         Command::Bench(args) => bench(&args, &screen),
