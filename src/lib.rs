@@ -10,8 +10,9 @@
 //! | 4 | [`cli`] |
 //! | 3 | [`pipeline`] |
 //! | 2 | [`llm`], [`recipe`] |
-//! | 1 | [`engine`], [`text`], [`data`], [`hub`] over [`web`] |
+//! | 1 | [`engine`], [`text`], [`data`], [`hub`] and [`argilla`] over [`web`] |
 
+pub mod argilla;
 pub mod cli;
 pub mod data;
 pub mod engine;

@@ -18,10 +18,11 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("engine", &[]),
     ("web", &[]),
     ("hub", &["web"]),
+    ("argilla", &["web"]),
     ("llm", &["engine", "text", "data", "hub", "web"]),
-    ("recipe", &["engine", "text", "data", "hub", "web"]),
-    ("pipeline", &["llm", "recipe", "engine", "text", "data", "hub", "web"]),
-    ("cli", &["pipeline", "llm", "recipe", "engine", "text", "data", "hub"]),
+    ("recipe", &["engine", "text", "data", "hub", "argilla", "web"]),
+    ("pipeline", &["llm", "recipe", "engine", "text", "data", "hub", "argilla", "web"]),
+    ("cli", &["pipeline", "llm", "recipe", "engine", "text", "data", "hub", "argilla"]),
 ];
 
 /// Folders where `unsafe` may stand: SIMD and device code, and the map of a weight file.

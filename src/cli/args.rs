@@ -7,6 +7,7 @@ use clap::{ColorChoice, Parser, Subcommand};
 use super::bench::BenchArgs;
 use super::export::ExportArgs;
 use super::lint::LintArgs;
+use super::pull::PullCommand;
 use super::push::PushCommand;
 use crate::data::dataset::Layout;
 
@@ -19,6 +20,7 @@ Examples:
   stillroom plan recipe.toml                      rows, models and memory; loads nothing
   stillroom export runs/math --format trl         the pairs as a trainer reads them
   stillroom push hub runs/math --repo me/math     the data set to the Hub
+  stillroom push argilla runs/math                its rows before people; pull brings answers back
   stillroom lint pairs.jsonl                      what is wrong with a data set
   stillroom models inspect ./Llama-3.2-1B         what a checkpoint is
   stillroom stats runs/math-preference            what a run is worth, in figures
@@ -48,11 +50,14 @@ pub(super) enum Command {
     Plan(PlanArgs),
     /// Write a run's pairs in the files that a trainer reads.
     Export(ExportArgs),
-    /// Bring a run's data set to where others find it.
-    #[command(subcommand)]
-    Push(PushCommand),
     /// Look for what is wrong with a preference data set, ours or another's.
     Lint(LintArgs),
+    /// Bring a run's data set to the Hub, or its rows before people.
+    #[command(subcommand)]
+    Push(PushCommand),
+    /// Bring back what others said about a run's rows.
+    #[command(subcommand)]
+    Pull(PullCommand),
     /// Write a commented recipe that runs as it is.
     Init(InitArgs),
     /// Look at models.

@@ -13,6 +13,7 @@ mod lint;
 mod models;
 mod plan;
 mod progress;
+mod pull;
 mod push;
 mod run;
 mod screen;
@@ -37,8 +38,9 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, &screen),
         Command::Plan(args) => plan::plan(&args, &screen),
         Command::Export(args) => export::export(&args, &screen),
-        Command::Push(command) => push::push(&command, &screen),
         Command::Lint(args) => lint::lint(&args, &screen),
+        Command::Push(command) => push::push(&command, &screen),
+        Command::Pull(command) => pull::pull(&command, &screen),
         Command::Init(args) => init::init(&args, &screen),
         Command::Models(args) => models::models(&args, &screen),
         Command::Bench(args) => bench(&args, &screen),

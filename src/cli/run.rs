@@ -10,7 +10,7 @@ use super::progress::{Progress, error_line, summary_line};
 use super::push::{self, Endings};
 use super::screen::Screen;
 use super::summary::summary;
-use crate::pipeline::{self, LocalModels, RunOptions};
+use crate::pipeline::{self, Delivered, LocalModels, RunOptions};
 use crate::recipe::Recipe;
 use crate::recipe::spec::Step;
 use crate::{Error, Result};
@@ -50,18 +50,18 @@ pub(super) fn run(args: &RunArgs, screen: &Screen) -> Result<()> {
     if !args.json {
         screen.print(&summary(&done, args.dry_run));
     }
-    let delivered = match &endings {
-        Some(endings) => endings.carry_out(&done.folder, screen, args.quiet),
-        None => Ok(Vec::new()),
-    };
-    for delivered in delivered.iter().flatten() {
+    let mut tell = |delivered: &Delivered| {
         let line = if args.json { push::delivered_line } else { push::delivered };
         screen.print(&line(delivered));
-    }
+    };
+    let delivered = match &endings {
+        Some(endings) => endings.carry_out(&done.folder, screen, args.quiet, &mut tell),
+        None => Ok(()),
+    };
     if args.json {
         screen.print(&summary_line(&done));
     }
-    delivered.map(drop).inspect_err(|error| tell_json(error, args, screen))
+    delivered.inspect_err(|error| tell_json(error, args, screen))
 }
 
 /// Where the data set goes afterwards; nowhere after a dry run.

@@ -114,6 +114,7 @@ impl<'a> Source<'a> {
             | Step::MinHashDedup(_)
             | Step::UltraFeedback(_)
             | Step::FormatTextGenerationDPO(_)
+            | Step::PreferenceToArgilla(_)
             | Step::PushToHub(_) => None,
         })
     }

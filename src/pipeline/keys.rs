@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use crate::Result;
 use crate::data::disk;
-use crate::recipe::spec::{PairPolicy, PromptLayout, Recipe, Step};
+use crate::recipe::spec::{
+    FormatTextGenerationDpo, PairPolicy, PromptLayout, RatingsFrom, Recipe, Step,
+};
 
 /// Changes when a step's own code makes other rows from the same input.
 const CODE: u64 = 1;
@@ -67,9 +69,15 @@ fn step_part(step: &Step, seed: u64) -> Result<Value> {
             part["model"] = Value::Null;
             part
         }
-        Step::FormatTextGenerationDPO(pairs) if pairs.policy == PairPolicy::BestRandomLower => {
-            json!([whole(), seed])
+        Step::FormatTextGenerationDPO(pairs) => {
+            let part = pairs_part(pairs, whole())?;
+            match pairs.policy {
+                PairPolicy::BestRandomLower => json!([part, seed]),
+                PairPolicy::BestWorst | PairPolicy::BestMu2Sigma | PairPolicy::AllOrdered => part,
+            }
         }
+        // Where the rows are pushed to changes none of them.
+        Step::PreferenceToArgilla(step) => json!(["argilla", step.num_generations]),
         Step::ExpandColumns(_)
         | Step::KeepColumns(_)
         | Step::GroupColumns(_)
@@ -77,7 +85,24 @@ fn step_part(step: &Step, seed: u64) -> Result<Value> {
         | Step::DropRefusals(_)
         | Step::DropTruncated(_)
         | Step::MinHashDedup(_)
-        | Step::FormatTextGenerationDPO(_)
         | Step::PushToHub(_) => whole(),
     })
+}
+
+/// Pairs depend on what people said, and not on the name of the file that holds it. Before a first
+/// pull there is none.
+fn pairs_part(pairs: &FormatTextGenerationDpo, mut part: Value) -> Result<Value> {
+    let table = part.as_object_mut().expect("a step is a table");
+    table.shift_remove("human_ratings");
+    match &pairs.human_ratings {
+        Some(path) if path.is_file() => {
+            table.insert("human".to_owned(), json!(disk::digest(path)?));
+        }
+        Some(_) | None => {}
+    }
+    if pairs.ratings_from == RatingsFrom::Judge {
+        // Older than the option: pairs from before it are still good.
+        table.shift_remove("ratings_from");
+    }
+    Ok(part)
 }

@@ -3,6 +3,7 @@
 //! It must not know the command line. [`Plan::build`] decides without loading anything, [`run`]
 //! does it, or goes on where an earlier call stopped.
 
+mod argilla;
 mod brought;
 #[cfg(feature = "hub")]
 mod data_sets;
@@ -36,8 +37,12 @@ mod store;
 mod tally;
 mod watch;
 
+pub use argilla::{
+    ArgillaChecked, ArgillaOptions, Pulled, Pushed, RefusedRow, argilla_steps, check_argilla,
+    pull_argilla, push_argilla,
+};
 pub use brought::{Brought, columns};
-pub use deliver::{Delivered, Delivery, PushHubOptions, PushedHub, check_push, push_hub};
+pub use deliver::{Delivered, Delivery, PushHubOptions, PushedHub, Remotes, check_push, push_hub};
 pub use export::{ExportOptions, Exported, export};
 pub use local::{LocalModels, TINY};
 pub use opener::{Facts, Opener, Opening};

@@ -65,6 +65,7 @@ fn factor(recipe: &Recipe, graph: &Graph, step: usize) -> Option<u64> {
                 | Step::MinHashDedup(_)
                 | Step::UltraFeedback(_)
                 | Step::FormatTextGenerationDPO(_)
+                | Step::PreferenceToArgilla(_)
                 | Step::PushToHub(_) => None,
             })
         }
@@ -86,6 +87,7 @@ fn factor(recipe: &Recipe, graph: &Graph, step: usize) -> Option<u64> {
         | Step::DropTruncated(_)
         | Step::MinHashDedup(_)
         | Step::UltraFeedback(_)
+        | Step::PreferenceToArgilla(_)
         | Step::PushToHub(_) => Some(1),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The checks walk these along the flow before anything runs; the steps themselves must keep them.
 
-use super::spec::{Aspect, ColumnNames, MinHashDedup, Orders, Step, UltraFeedback};
+use super::spec::{Aspect, ColumnNames, MinHashDedup, Orders, RatingsFrom, Step, UltraFeedback};
 use crate::data::read::ColumnPath;
 
 /// Column that names the model of the last task.
@@ -82,8 +82,15 @@ impl Step {
                 vec![(step.column.clone(), Some("column")), (METADATA.to_owned(), None)]
             }
             Self::MinHashDedup(step) => vec![(step.column.clone(), Some("column"))],
-            Self::UltraFeedback(_) => fixed(&["instruction", "generations"]),
-            Self::FormatTextGenerationDPO(_) => fixed(&["instruction", "generations", "ratings"]),
+            Self::UltraFeedback(_) | Self::PreferenceToArgilla(_) => {
+                fixed(&["instruction", "generations"])
+            }
+            Self::FormatTextGenerationDPO(step) => match step.ratings_from {
+                RatingsFrom::Human => fixed(&["instruction", "generations"]),
+                RatingsFrom::Judge | RatingsFrom::HumanThenJudge => {
+                    fixed(&["instruction", "generations", "ratings"])
+                }
+            },
             Self::PushToHub(_) => Vec::new(),
         }
     }
@@ -122,17 +129,21 @@ impl Step {
             Self::FilterRows(_)
             | Self::DropRefusals(_)
             | Self::DropTruncated(_)
+            | Self::PreferenceToArgilla(_)
             | Self::PushToHub(_) => (),
             Self::MinHashDedup(_) => set.add([MinHashDedup::FLAG]),
             Self::UltraFeedback(step) => {
                 set.add(verdict(step));
                 set.add([MODEL_NAME, METADATA]);
             }
-            Self::FormatTextGenerationDPO(_) => {
+            Self::FormatTextGenerationDPO(step) => {
                 let names_models = ["generation_models", "model_names"];
                 let has_models = names_models.iter().any(|name| set.may_have(name));
                 set.add(["prompt", "prompt_id", "chosen", "chosen_rating"]);
                 set.add(["rejected", "rejected_rating", "margin"]);
+                if step.ratings_from != RatingsFrom::Judge {
+                    set.add(["human_ratings", "human_rationales", "n_annotators"]);
+                }
                 set.add(["chosen_model", "rejected_model"].iter().copied().filter(|_| has_models));
             }
         }

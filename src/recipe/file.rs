@@ -16,8 +16,8 @@ use super::source::{resolve_path, resolve_source};
 use super::spec::{
     DropRefusals, DropTruncated, ExpandColumns, FilterOp, FilterRows, FormatTextGenerationDpo,
     Generation, GroupColumns, KeepColumns, LoadDataFromDicts, LoadDataFromFileSystem,
-    LoadDataFromHub, MinHashDedup, ModelSpec, Named, PushToHub, SelfInstruct, Step, TextGeneration,
-    UltraFeedback,
+    LoadDataFromHub, MinHashDedup, ModelSpec, Named, PreferenceToArgilla, PushToHub, SelfInstruct,
+    Step, TextGeneration, UltraFeedback,
 };
 use super::tree::{Node, Table, Value};
 use super::values::OneOrMany;
@@ -166,7 +166,8 @@ fn read_step(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Step> {
         "DropTruncated" => read_truncated(fields).into(),
         "MinHashDedup" => read_dedup(fields).into(),
         "UltraFeedback" => read_judge(fields, context).into(),
-        "FormatTextGenerationDPO" => read_pairs(fields).into(),
+        "FormatTextGenerationDPO" => read_pairs(fields, context).into(),
+        "PreferenceToArgilla" => read_argilla(fields).into(),
         "PushToHub" => read_push(fields).into(),
         _ => {
             let message = format!("`{kind}` is no step type");
@@ -263,7 +264,7 @@ fn read_dedup(fields: &mut Fields<'_>) -> MinHashDedup {
     }
 }
 
-fn read_pairs(fields: &mut Fields<'_>) -> FormatTextGenerationDpo {
+fn read_pairs(fields: &mut Fields<'_>, context: &Context<'_>) -> FormatTextGenerationDpo {
     let defaults = FormatTextGenerationDpo::default();
     FormatTextGenerationDpo {
         policy: fields.or("policy", defaults.policy),
@@ -271,6 +272,25 @@ fn read_pairs(fields: &mut Fields<'_>) -> FormatTextGenerationDpo {
         ties: fields.or("ties", defaults.ties),
         max_length_ratio: fields.optional("max_length_ratio"),
         max_pairs_per_prompt: fields.optional("max_pairs_per_prompt"),
+        ratings_from: fields.or("ratings_from", defaults.ratings_from),
+        human_ratings: fields
+            .optional::<String>("human_ratings")
+            .map(|text| read_path(fields, "human_ratings", &text, context)),
+    }
+}
+
+fn read_argilla(fields: &mut Fields<'_>) -> PreferenceToArgilla {
+    // distilabel has the key here; what stands in a recipe ends up in run folders and on the Hub.
+    if fields.node("api_key").is_some() {
+        let place = fields.place_of("api_key").clone();
+        let hint = "delete the line and set ARGILLA_API_KEY: recipes are copied and shared";
+        fields.found.add(&place, "a key does not belong in a recipe", Some(hint.to_owned()));
+    }
+    PreferenceToArgilla {
+        num_generations: fields.required("num_generations"),
+        dataset_name: fields.required("dataset_name"),
+        dataset_workspace: fields.optional("dataset_workspace"),
+        api_url: fields.optional("api_url"),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Step types, parameter names and columns are distilabel's; what is ours says so. The same
 //! structs are filled from TOML and from Rust. Nothing here runs anything.
 
+mod argilla;
 mod filters;
 mod judge;
 mod pairs;
@@ -15,9 +16,10 @@ use serde::Serialize;
 
 use crate::data::row::Columns;
 pub use crate::text::guides::Grammar;
+pub use argilla::PreferenceToArgilla;
 pub use filters::{DropRefusals, DropTruncated, FilterOp, FilterRows, MinHashDedup};
 pub use judge::{Aspect, Aspects, Orders, PromptLayout, Rationale, Score, UltraFeedback};
-pub use pairs::{FormatTextGenerationDpo, PairPolicy, Ties};
+pub use pairs::{FormatTextGenerationDpo, PairPolicy, RatingsFrom, Ties};
 pub use push::{PushStep, PushToHub};
 
 /// Models and steps by name, in the order of the file.
@@ -104,6 +106,8 @@ pub enum Step {
     FormatTextGenerationDPO(FormatTextGenerationDpo),
     /// The finished data set to the Hub.
     PushToHub(PushToHub),
+    /// Rows that people shall look at.
+    PreferenceToArgilla(PreferenceToArgilla),
 }
 
 /// Parameters of [`Step::LoadDataFromDicts`].

@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use super::spec::{
     ColumnNames, DropRefusals, DropTruncated, ExpandColumns, FilterRows, FormatTextGenerationDpo,
     Generation, GroupColumns, KeepColumns, LoadDataFromDicts, LoadDataFromFileSystem,
-    LoadDataFromHub, MinHashDedup, ModelSpec, PushToHub, Quantize, SelfInstruct, Step,
-    TextGeneration, UltraFeedback,
+    LoadDataFromHub, MinHashDedup, ModelSpec, PreferenceToArgilla, PushToHub, Quantize,
+    SelfInstruct, Step, TextGeneration, UltraFeedback,
 };
 use crate::data::row::Columns;
 
 impl Step {
     /// The names by which a recipe calls the step types, `CombineColumns` being the old one of
     /// `GroupColumns`.
-    pub const TYPES: [&'static str; 16] = [
+    pub const TYPES: [&'static str; 17] = [
         "LoadDataFromDicts",
         "LoadDataFromFileSystem",
         "LoadDataFromHub",
@@ -30,6 +30,7 @@ impl Step {
         "MinHashDedup",
         "UltraFeedback",
         "FormatTextGenerationDPO",
+        "PreferenceToArgilla",
         "PushToHub",
     ];
 
@@ -50,6 +51,7 @@ impl Step {
             Self::MinHashDedup(_) => "MinHashDedup",
             Self::UltraFeedback(_) => "UltraFeedback",
             Self::FormatTextGenerationDPO(_) => "FormatTextGenerationDPO",
+            Self::PreferenceToArgilla(_) => "PreferenceToArgilla",
             Self::PushToHub(_) => "PushToHub",
         }
     }
@@ -71,6 +73,7 @@ impl Step {
             | Self::DropTruncated(_)
             | Self::MinHashDedup(_)
             | Self::FormatTextGenerationDPO(_)
+            | Self::PreferenceToArgilla(_)
             | Self::PushToHub(_) => None,
         }
     }
@@ -92,6 +95,7 @@ impl Step {
             | Self::DropTruncated(_)
             | Self::MinHashDedup(_)
             | Self::FormatTextGenerationDPO(_)
+            | Self::PreferenceToArgilla(_)
             | Self::PushToHub(_) => None,
         }
     }
@@ -312,6 +316,12 @@ impl From<DropTruncated> for Step {
 impl From<MinHashDedup> for Step {
     fn from(step: MinHashDedup) -> Self {
         Self::MinHashDedup(step)
+    }
+}
+
+impl From<PreferenceToArgilla> for Step {
+    fn from(step: PreferenceToArgilla) -> Self {
+        Self::PreferenceToArgilla(step)
     }
 }
 

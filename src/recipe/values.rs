@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::nearest::did_you_mean;
 use super::spec::{
     Aspect, Aspects, ColumnNames, FilterOp, Grammar, Orders, PairPolicy, PromptLayout, Quantize,
-    Rationale, Score, Ties,
+    RatingsFrom, Rationale, Score, Ties,
 };
 use super::tree::{Node, Value};
 use crate::data::row::Columns;
@@ -261,6 +261,14 @@ impl Word for PairPolicy {
 impl Word for Ties {
     const WORDS: &'static [(&'static str, Self)] =
         &[("drop", Self::Drop), ("shorter", Self::Shorter)];
+}
+
+impl Word for RatingsFrom {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("judge", Self::Judge),
+        ("human", Self::Human),
+        ("human-then-judge", Self::HumanThenJudge),
+    ];
 }
 
 impl Word for FilterOp {

@@ -88,3 +88,41 @@ fn a_test_split_is_a_share() {
         &["4:5: `test_share` is 5.0 | a share of the prompts: from 0 (no test split), below 1"],
     );
 }
+
+#[test]
+fn people_are_asked_with_numbers_that_can_be_and_without_a_key() {
+    let argilla = |lines: &str| format!("type = \"PreferenceToArgilla\"\n{lines}");
+    check(
+        DPO,
+        &argilla(
+            "num_generations = 0\ndataset_name = \" \"\napi_url = \"https://me:pw@host\"\napi_key = \"k\"",
+        ),
+        &[
+            "39:0: `num_generations` is 0 | as many answers as a row has, from 1 to 32",
+            "40:\" \": the data set's name has 1 characters | from 1 to 200, not all of them blank",
+            "41:\"https://me:pw@host\": `api_url` holds a name or a password \
+             | an address is https://HOST or http://HOST:PORT; the key comes from ARGILLA_API_KEY alone",
+            "42:\"k\": a key does not belong in a recipe \
+             | delete the line and set ARGILLA_API_KEY: recipes are copied and shared",
+        ],
+    );
+    check(DPO, &argilla("num_generations = 2\ndataset_name = \"d\""), &[]);
+}
+
+#[test]
+fn whose_ratings_count_is_said_whole() {
+    check(
+        DPO,
+        &format!("{DPO}\nhuman_ratings = \"human.jsonl\""),
+        &["39:\"human.jsonl\": `human_ratings` is not read: the judge's ratings count \
+           | add `ratings_from = \"human-then-judge\"`, or delete this line"],
+    );
+    check(
+        DPO,
+        &format!("{DPO}\nratings_from = \"human\""),
+        &["39:\"human\": where people's ratings are is not said \
+           | add `human_ratings = \"runs/NAME/human.jsonl\"`, which `stillroom pull argilla` writes"],
+    );
+    let both = "ratings_from = \"human-then-judge\"\nhuman_ratings = \"human.jsonl\"";
+    check(DPO, &format!("{DPO}\n{both}"), &[]);
+}

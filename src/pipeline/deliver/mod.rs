@@ -10,13 +10,26 @@ use std::path::Path;
 
 pub use hub::{PushHubOptions, PushedHub, check_push, push_hub};
 
+use super::argilla::{ArgillaOptions, Pushed, argilla_steps, check_argilla, push_argilla};
 use crate::Result;
+use crate::argilla::ArgillaAccess;
 use crate::hub::{HubOptions, Progress};
 use crate::recipe::Recipe;
+
+/// The places that data sets go to, and who asks there.
+#[derive(Debug, Clone)]
+pub struct Remotes {
+    /// The Hub.
+    pub hub: HubOptions,
+    /// Argilla, whose address a recipe may name itself.
+    pub argilla: ArgillaAccess,
+}
 
 /// A place that a recipe sends its data set to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
+    /// Before people in Argilla: the rows of this step.
+    Argilla(String),
     /// A repository of the Hub.
     Hub(PushHubOptions),
 }
@@ -24,6 +37,8 @@ pub enum Delivery {
 /// What became of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivered {
+    /// Its rows are before people.
+    Argilla(Pushed),
     /// It was pushed to the Hub.
     Hub(PushedHub),
 }
@@ -31,6 +46,7 @@ pub enum Delivered {
 impl Delivery {
     /// The places that a recipe names, in the order in which they are gone to.
     pub fn of(recipe: &Recipe) -> Vec<Self> {
+        let argilla = argilla_steps(recipe).into_iter().map(|step| Self::Argilla(step.to_owned()));
         let hub = recipe.push.as_ref().map(|push| PushHubOptions {
             repo: push.spec.repo_id.clone(),
             is_private: push.spec.private,
@@ -38,37 +54,60 @@ impl Delivery {
             message: push.spec.message.clone(),
             is_dry_run: false,
         });
-        hub.map(Self::Hub).into_iter().collect()
+        argilla.chain(hub.map(Self::Hub)).collect()
+    }
+
+    /// Whether no connection may be opened for it.
+    pub fn is_offline(&self, remotes: &Remotes) -> bool {
+        match self {
+            Self::Argilla(_) => remotes.argilla.offline,
+            Self::Hub(_) => remotes.hub.offline,
+        }
     }
 
     /// Whether it can be gone to, as far as that can be told before there is anything to bring.
     ///
     /// # Errors
-    /// As [`check_push`].
-    pub fn check(&self, hub: &HubOptions) -> Result<()> {
+    /// As [`check_push`] and [`check_argilla`].
+    pub fn check(&self, recipe: &Recipe, remotes: &Remotes) -> Result<()> {
         match self {
-            Self::Hub(options) => check_push(options, hub),
+            Self::Argilla(_) => check_argilla(recipe, &remotes.argilla).map(drop),
+            Self::Hub(options) => check_push(options, &remotes.hub),
         }
     }
 
     /// Brings the data set of the run in `run` there.
     ///
     /// # Errors
-    /// As [`push_hub`].
+    /// As [`push_hub`] and [`push_argilla`].
     pub fn carry_out(
         &self,
         run: &Path,
-        hub: &HubOptions,
+        remotes: &Remotes,
         tell: &mut dyn FnMut(Progress<'_>),
     ) -> Result<Delivered> {
         match self {
-            Self::Hub(options) => push_hub(run, options, hub, tell).map(Delivered::Hub),
+            Self::Argilla(step) => {
+                let options = ArgillaOptions {
+                    access: remotes.argilla.clone(),
+                    step: Some(step.clone()),
+                    dataset: None,
+                    workspace: None,
+                    num_generations: None,
+                    dry_run: false,
+                };
+                push_argilla(run, &options, &mut |_| ()).map(Delivered::Argilla)
+            }
+            Self::Hub(options) => push_hub(run, options, &remotes.hub, tell).map(Delivered::Hub),
         }
     }
 
     /// The command that does it alone.
     pub fn command(&self, run: &Path) -> String {
         match self {
+            Self::Argilla(step) => {
+                format!("stillroom push argilla {} --step {step}", run.display())
+            }
             Self::Hub(options) => options.command(run),
         }
     }

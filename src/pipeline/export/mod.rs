@@ -5,7 +5,7 @@
 //! must not know what a format looks like.
 
 mod order;
-mod reader;
+pub(super) mod reader;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

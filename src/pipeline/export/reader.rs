@@ -22,8 +22,8 @@ struct Planned {
 
 /// A step of the run.
 #[derive(Debug, Deserialize)]
-pub(super) struct ReadStep {
-    pub(super) name: String,
+pub(in crate::pipeline) struct ReadStep {
+    pub(in crate::pipeline) name: String,
     /// Names of the steps that feed it.
     #[serde(default)]
     pub(super) parents: Vec<String>,
@@ -43,12 +43,12 @@ struct ReadModel {
 
 /// A run folder.
 #[derive(Debug)]
-pub(super) struct RunReader {
+pub(in crate::pipeline) struct RunReader {
     root: PathBuf,
     /// The run's name.
-    pub(super) name: String,
+    pub(in crate::pipeline) name: String,
     /// Its steps, in topological order.
-    pub(super) steps: Vec<ReadStep>,
+    pub(in crate::pipeline) steps: Vec<ReadStep>,
     models: Vec<ReadModel>,
 }
 
@@ -57,7 +57,7 @@ impl RunReader {
     ///
     /// # Errors
     /// [`Error::Usage`] when the folder is no run's, [`Error::Environment`] when it cannot be read.
-    pub(super) fn open(root: &Path) -> Result<Self> {
+    pub(in crate::pipeline) fn open(root: &Path) -> Result<Self> {
         let path = root.join("plan.json");
         if !path.is_file() {
             return Err(Error::Usage {
@@ -75,12 +75,12 @@ impl RunReader {
     }
 
     /// The folder.
-    pub(super) fn root(&self) -> &Path {
+    pub(in crate::pipeline) fn root(&self) -> &Path {
         &self.root
     }
 
     /// Where the rows of a step are.
-    pub(super) fn journal(&self, step: usize) -> PathBuf {
+    pub(in crate::pipeline) fn journal(&self, step: usize) -> PathBuf {
         self.root.join("steps").join(format!("{}.jsonl", self.steps[step].name))
     }
 
@@ -91,7 +91,7 @@ impl RunReader {
     }
 
     /// The steps that feed nothing.
-    pub(super) fn leaves(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(in crate::pipeline) fn leaves(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.steps.len()).filter(move |leaf| {
             let name = &self.steps[*leaf].name;
             !self.steps.iter().any(|step| step.parents.contains(name))
@@ -114,7 +114,7 @@ impl RunReader {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub(super) fn is_finished(&self) -> Result<bool> {
+    pub(in crate::pipeline) fn is_finished(&self) -> Result<bool> {
         let mut last = Vec::new();
         for line in lines::read(&self.root.join("events.jsonl"))? {
             last = line?.1;

@@ -9,19 +9,44 @@ use std::borrow::Cow;
 use serde_json::{Number, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::human::{Verdict, Verdicts};
 use super::pairs::{self, Rated};
 use super::{Dropped, Plain, list, take, text, texts};
+use crate::Error;
 use crate::data::row::Columns;
 use crate::pipeline::noise::Draw;
-use crate::recipe::spec::FormatTextGenerationDpo;
+use crate::recipe::spec::{FormatTextGenerationDpo, RatingsFrom};
 
 pub(super) struct DpoStep {
     spec: FormatTextGenerationDpo,
+    human: Verdicts,
 }
 
 impl DpoStep {
-    pub(super) fn build(spec: &FormatTextGenerationDpo) -> Self {
-        Self { spec: spec.clone() }
+    pub(super) fn build(spec: &FormatTextGenerationDpo) -> Result<Self, Error> {
+        Ok(Self { spec: spec.clone(), human: Verdicts::load(spec)? })
+    }
+
+    /// The ratings that count, people's or the judge's.
+    fn ratings(
+        &self,
+        row: &Columns,
+        n_generations: usize,
+        human: Option<&Verdict>,
+    ) -> Result<Vec<Rating>, Dropped> {
+        let theirs = human.and_then(|human| human.ratings.as_ref());
+        match (self.spec.ratings_from, theirs) {
+            (RatingsFrom::Human | RatingsFrom::HumanThenJudge, Some(theirs)) => {
+                Ok(theirs.iter().map(Rating::new).collect())
+            }
+            (RatingsFrom::Human, None) => {
+                let detail = human.map_or("", |_| "some of the answers were rated");
+                Err(Dropped::new("nobody rated the answers", detail))
+            }
+            (RatingsFrom::Judge, _) | (RatingsFrom::HumanThenJudge, None) => {
+                ratings(row, n_generations)
+            }
+        }
     }
 }
 
@@ -29,7 +54,8 @@ impl Plain for DpoStep {
     fn apply(&self, row: &mut Cow<'_, Columns>, draw: Draw<'_>) -> Result<Vec<Columns>, Dropped> {
         let instruction = text(row, "instruction")?;
         let generations = texts(row, "generations")?;
-        let ratings = ratings(row, generations.len())?;
+        let human = self.human.of(instruction, &generations);
+        let ratings = self.ratings(row, generations.len(), human)?;
         let models = models(row, generations.len());
         let rated = generations.iter().zip(&ratings);
         let rated = rated.map(|(text, rating)| Rated::new(text, rating.value)).collect::<Vec<_>>();
@@ -67,6 +93,9 @@ impl Plain for DpoStep {
                 new.push((rating, Value::Number(ratings[index].written.clone())));
             }
             new.push(("margin", json!(pairs::margin(&rated[chosen], &rated[rejected]))));
+            if self.spec.ratings_from != RatingsFrom::Judge {
+                new.extend(Verdict::columns(human));
+            }
             made.push(new);
         }
         let mut rows = vec![take(row); made.len()];
@@ -83,6 +112,12 @@ struct Rating {
     value: f64,
 }
 
+impl Rating {
+    fn new(number: &Number) -> Self {
+        Self { written: number.clone(), value: number.as_f64().unwrap_or(f64::NAN) }
+    }
+}
+
 /// All ratings of a row: as many as there are answers, each a number.
 fn ratings(row: &Columns, n_generations: usize) -> Result<Vec<Rating>, Dropped> {
     let column = list(row, "ratings")?;
@@ -95,10 +130,7 @@ fn ratings(row: &Columns, n_generations: usize) -> Result<Vec<Rating>, Dropped> 
     let mut ratings = Vec::with_capacity(n_generations);
     for (i, rating) in column.iter().enumerate() {
         match rating {
-            Value::Number(number) => ratings.push(Rating {
-                written: number.clone(),
-                value: number.as_f64().unwrap_or(f64::NAN),
-            }),
+            Value::Number(number) => ratings.push(Rating::new(number)),
             Value::Null => {
                 return Err(Dropped::new("an answer has no rating", format!("answer {}", i + 1)));
             }
@@ -121,7 +153,7 @@ fn models(row: &Columns, n_generations: usize) -> Option<&[Value]> {
         .find(|models| models.len() == n_generations)
 }
 
-fn sha256_hex(text: &str) -> String {
+pub(super) fn sha256_hex(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16).expect("below sixteen");
     digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(digit).collect()
@@ -134,7 +166,7 @@ mod tests {
     use crate::recipe::spec::PairPolicy;
 
     fn apply(spec: &FormatTextGenerationDpo, row: &Value) -> Result<Vec<Columns>, Dropped> {
-        DpoStep::build(spec).apply(&mut Cow::Borrowed(row.as_object().unwrap()), DRAW)
+        DpoStep::build(spec).unwrap().apply(&mut Cow::Borrowed(row.as_object().unwrap()), DRAW)
     }
 
     fn pair(generations: Value, ratings: Value) -> Result<Value, Dropped> {
@@ -203,5 +235,41 @@ mod tests {
         assert_eq!(rows.iter().map(sides).collect::<Vec<_>>(), want);
         assert_eq!(rows[2]["chosen_model"], "c");
         assert!(rows.iter().all(|row| row["prompt_id"] == rows[0]["prompt_id"]));
+    }
+
+    #[test]
+    fn people_overrule_the_judge_where_they_rated_all_answers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("human.jsonl");
+        let line = |instruction: &str, ratings: Value| {
+            json!({
+                "instruction": instruction, "generations": ["x", "y"], "human_ratings": ratings,
+                "human_rationales": [["good"], []], "n_annotators": 2,
+            })
+        };
+        let lines = [line("whole", json!([4.5, 1])), line("half", json!([5, null]))];
+        std::fs::write(&path, lines.map(|line| format!("{line}\n")).concat()).unwrap();
+        let row = |instruction: &str| json!({"instruction": instruction, "generations": ["x", "y"], "ratings": [2, 3]});
+        let pair = |ratings_from, instruction: &str| {
+            let human_ratings = Some(path.clone());
+            let spec =
+                FormatTextGenerationDpo { ratings_from, human_ratings, ..Default::default() };
+            apply(&spec, &row(instruction)).map(|mut rows| Value::Object(rows.remove(0)))
+        };
+        let whole = pair(RatingsFrom::HumanThenJudge, "whole").unwrap();
+        assert_eq!(
+            (&whole["chosen"][1]["content"], &whole["chosen_rating"]),
+            (&json!("x"), &json!(4.5))
+        );
+        assert_eq!((&whole["margin"], &whole["n_annotators"]), (&json!(3.5), &json!(2)));
+        assert_eq!(whole, pair(RatingsFrom::Human, "whole").unwrap());
+        for (instruction, n_annotators) in [("half", 2), ("none", 0)] {
+            let judged = pair(RatingsFrom::HumanThenJudge, instruction).unwrap();
+            assert_eq!(judged["chosen"][1]["content"], "y");
+            assert_eq!(judged["n_annotators"], n_annotators);
+            let reason = pair(RatingsFrom::Human, instruction).unwrap_err().reason;
+            assert_eq!(reason, "nobody rated the answers");
+        }
+        assert!(pair(RatingsFrom::Judge, "whole").unwrap().get("n_annotators").is_none());
     }
 }

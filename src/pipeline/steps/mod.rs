@@ -4,12 +4,14 @@
 //! models in memory or other rows. What is wrong with a row is a [`Dropped`], never an error: it
 //! harms no other row.
 
+mod argilla;
 mod condition;
 mod dedup;
 mod dpo;
 mod expand;
 mod generate;
 mod group;
+mod human;
 mod keep;
 mod metadata;
 mod pairs;
@@ -32,8 +34,10 @@ use crate::llm::{Answer, Options};
 use crate::recipe::spec::{Generation, Step};
 use crate::text::chat::Message;
 
+pub(crate) use argilla::{argilla_record, argilla_settings, rating_question, rationale_question};
 pub(crate) use dedup::{DedupStep, Seen};
 pub(crate) use group::{Branch, GroupStep};
+pub(crate) use human::{HUMAN_RATINGS, HUMAN_RATIONALES, N_ANNOTATORS, rated_id};
 use ultrafeedback::JudgeStep;
 
 /// Why a row goes no further: a short reason that can be counted, and what is special here.
@@ -164,7 +168,12 @@ impl Runner {
             }
             Step::MinHashDedup(spec) => Self::Dedup(DedupStep::build(spec)),
             Step::UltraFeedback(spec) => Self::Judge(Box::new(JudgeStep::build(spec)?)),
-            Step::FormatTextGenerationDPO(spec) => Self::Plain(Box::new(dpo::DpoStep::build(spec))),
+            Step::FormatTextGenerationDPO(spec) => {
+                Self::Plain(Box::new(dpo::DpoStep::build(spec)?))
+            }
+            Step::PreferenceToArgilla(spec) => {
+                Self::Plain(Box::new(argilla::ArgillaStep::build(spec)))
+            }
             Step::PushToHub(_) => unreachable!("rows do not reach it: it is no step of the flow"),
         })
     }

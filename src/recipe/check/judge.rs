@@ -63,9 +63,10 @@ fn answers(draft: &Draft, idx: usize) -> Option<usize> {
         _ if !entry.marks.wrong.is_empty() => None,
         Step::TextGeneration(step) => Some(step.num_generations),
         Step::GroupColumns(_) => parents.iter().map(|parent| answers(draft, *parent)).sum(),
-        Step::KeepColumns(_) | Step::UltraFeedback(_) | Step::FormatTextGenerationDPO(_) => {
-            answers(draft, *parents.first()?)
-        }
+        Step::KeepColumns(_)
+        | Step::UltraFeedback(_)
+        | Step::FormatTextGenerationDPO(_)
+        | Step::PreferenceToArgilla(_) => answers(draft, *parents.first()?),
         step if step.is_filter() => answers(draft, *parents.first()?),
         Step::LoadDataFromDicts(_)
         | Step::LoadDataFromFileSystem(_)

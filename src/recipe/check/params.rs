@@ -117,6 +117,7 @@ pub(super) fn check_step(step: &Drafted<Step>, found: &mut Findings) {
         Step::UltraFeedback(step) => check_judge(step, marks, found),
         Step::FormatTextGenerationDPO(step) => pairs::check(step, marks, found),
         Step::PushToHub(step) => push::check(step, marks, found),
+        Step::PreferenceToArgilla(step) => pairs::check_argilla(step, marks, found),
     }
     if let Some(generation) = value.generation() {
         check_generation(generation, marks, found);

@@ -1,5 +1,7 @@
 //! Parameters of the step that makes pairs.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 /// Parameters of [`Step::FormatTextGenerationDPO`](super::Step::FormatTextGenerationDPO); all are
@@ -18,6 +20,24 @@ pub struct FormatTextGenerationDpo {
     /// Most pairs of one row under [`PairPolicy::AllOrdered`], widest margins first; all when
     /// absent.
     pub max_pairs_per_prompt: Option<usize>,
+    /// Whose ratings count.
+    pub ratings_from: RatingsFrom,
+    /// The file that `stillroom pull argilla` wrote; one that is not there yet holds no answers.
+    pub human_ratings: Option<PathBuf>,
+}
+
+/// Whose ratings make pairs. People have rated a row when each of its answers has a rating of
+/// theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RatingsFrom {
+    /// The judge's.
+    #[default]
+    Judge,
+    /// People's; a row that they have not rated makes no pair.
+    Human,
+    /// People's where they have rated a row, the judge's elsewhere.
+    HumanThenJudge,
 }
 
 /// Which of a row's rated answers make pairs.

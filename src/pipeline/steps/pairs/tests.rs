@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::recipe::spec::RatingsFrom;
 
 const DEFAULT: FormatTextGenerationDpo = FormatTextGenerationDpo {
     policy: PairPolicy::BestWorst,
@@ -10,6 +11,8 @@ const DEFAULT: FormatTextGenerationDpo = FormatTextGenerationDpo {
     ties: Ties::Drop,
     max_length_ratio: None,
     max_pairs_per_prompt: None,
+    ratings_from: RatingsFrom::Judge,
+    human_ratings: None,
 };
 
 const POLICIES: [PairPolicy; 4] = [
