@@ -197,7 +197,9 @@ fn serve(shared: &Shared, mut stream: TcpStream) -> std::io::Result<()> {
         }
         let text = answer.to_string();
         let length = text.len();
-        write!(stream, "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\n\r\n{text}")?;
+        // In one piece: a second small one would wait for the first to be acknowledged.
+        let whole = format!("HTTP/1.1 {status} x\r\nContent-Length: {length}\r\n\r\n{text}");
+        stream.write_all(whole.as_bytes())?;
         first.clear();
     }
     Ok(())

@@ -25,7 +25,7 @@ fn check(flow: &str, more: &str, expected: &[&str]) {
 }
 
 fn good(flow: &str, more: &str) -> Recipe {
-    read(&format!("name = \"t\"\nflow = \"{flow}\"{TABLES}{more}"), &[]).unwrap()
+    read(&format!("name = \"t\"\nflow = \"{flow}\"{TABLES}{more}"), &[]).expect("a good recipe")
 }
 
 #[test]
@@ -101,11 +101,11 @@ fn names_are_checked_and_credentials_have_no_place_in_a_recipe() {
         "load >> dpo >> keep >> push",
         "repo_id = \"me/x/y\"\nrevision = \"a b\"\nmessage = \" \"\ntoken = \"hf_x\"",
         &[
-            "11:\"me/x/y\": `me/x/y` is not written as owner/name | write it as the Hub does, `owner/name`",
-            "12:\"a b\": `a b` holds something other than letters, digits, `-`, `_`, `.` and `/` \
+            "12:\"me/x/y\": `me/x/y` is not written as owner/name | write it as the Hub does, `owner/name`",
+            "13:\"a b\": `a b` holds something other than letters, digits, `-`, `_`, `.` and `/` \
              | name a branch; `main` is the usual one",
-            "13:\" \": `message` is empty | delete it, or say something",
-            "14:\"hf_x\": a recipe holds no credentials \
+            "14:\" \": `message` is empty | delete it, or say something",
+            "15:\"hf_x\": a recipe holds no credentials \
              | delete it: set HF_TOKEN, or keep one by `hf auth login`",
         ],
     );
@@ -113,8 +113,8 @@ fn names_are_checked_and_credentials_have_no_place_in_a_recipe() {
         "load >> dpo >> keep >> push",
         "privat = true",
         &[
-            "9:push: `steps.push.repo_id` is missing | add `repo_id = ...`: a text",
-            "11:privat: `steps.push.privat` is no key of a recipe | did you mean `private`?",
+            "10:push: `steps.push.repo_id` is missing | add `repo_id = ...`: a text",
+            "12:privat: `steps.push.privat` is no key of a recipe | did you mean `private`?",
         ],
     );
 }
