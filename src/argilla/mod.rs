@@ -5,6 +5,7 @@
 //! argilla-server 2.8.0, as its schemas, validators and policies have them. It must not know rows,
 //! steps or runs.
 
+#[cfg_attr(not(feature = "hub"), expect(dead_code, reason = "only what sends needs it all"))]
 mod access;
 #[cfg(feature = "hub")]
 mod answers;
@@ -12,7 +13,9 @@ mod answers;
 mod client;
 #[cfg(feature = "hub")]
 mod dataset;
+#[cfg_attr(not(feature = "hub"), expect(dead_code, reason = "only what sends needs it all"))]
 mod record;
+#[cfg_attr(not(feature = "hub"), expect(dead_code, reason = "only what sends needs it all"))]
 mod settings;
 #[cfg(all(test, feature = "hub"))]
 mod tests;

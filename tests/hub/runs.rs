@@ -82,19 +82,22 @@ impl Still {
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Done {
-        done(self.command(args))
+        Done::of(self.command(args))
     }
 }
 
-fn done(mut command: Command) -> Done {
-    let output = command.output().expect("the binary starts");
-    let done = Done {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    };
-    assert!(!done.stdout.contains(TOKEN) && !done.stderr.contains(TOKEN), "the token is shown");
-    done
+impl Done {
+    /// What a command does.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let output = command.output().expect("the binary starts");
+        let done = Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
+        assert!(!done.stdout.contains(TOKEN) && !done.stderr.contains(TOKEN), "the token is shown");
+        done
+    }
 }
 
 /// No file below the folder holds the token.
@@ -187,7 +190,7 @@ fn what_cannot_be_pushed_is_told_before_anything_runs() {
     let still = Still::new();
     let mut command = still.command(&["run", "recipe.toml"]);
     command.env_remove("HF_TOKEN");
-    let done = done(command);
+    let done = Done::of(command);
     assert_eq!(done.code, 4, "{}", done.stderr);
     assert!(done.stderr.contains("HF_TOKEN"), "{}", done.stderr);
     assert!(!still.path("runs").exists());
@@ -262,7 +265,7 @@ fn what_is_no_finished_data_set_is_refused_before_anything_is_asked() {
     assert_eq!(done.code, 2, "{}", done.stderr);
     let mut command = still.command(&["push", "hub", "runs/rated", "--repo", "me/rated"]);
     command.env("HF_HUB_OFFLINE", "1");
-    assert_ne!(self::done(command).code, 0);
+    assert_ne!(Done::of(command).code, 0);
 }
 
 #[test]

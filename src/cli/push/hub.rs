@@ -38,6 +38,10 @@ pub(in crate::cli) struct PushHubArgs {
     #[arg(long)]
     dry_run: bool,
 
+    /// Open no connection; say what is to be done instead.
+    #[arg(long)]
+    offline: bool,
+
     /// What was done as one JSON object.
     #[arg(long)]
     json: bool,
@@ -52,7 +56,7 @@ pub(super) fn push(args: &PushHubArgs, screen: &Screen) -> Result<()> {
         message: args.message.clone(),
         is_dry_run: args.dry_run,
     };
-    let hub = HubOptions::from_env(false);
+    let hub = HubOptions::from_env(args.offline);
     let pushed = pipeline::push_hub(&args.run, &options, &hub, &mut sending(*screen, args.json))?;
     if args.json {
         let mut line = fields(&pushed);

@@ -34,9 +34,12 @@ use crate::llm::{Answer, Options};
 use crate::recipe::spec::{Generation, Step};
 use crate::text::chat::Message;
 
-pub(crate) use argilla::{argilla_record, argilla_settings, rating_question, rationale_question};
+pub(crate) use argilla::{argilla_record, argilla_settings};
+#[cfg(feature = "hub")]
+pub(crate) use argilla::{rating_question, rationale_question};
 pub(crate) use dedup::{DedupStep, Seen};
 pub(crate) use group::{Branch, GroupStep};
+#[cfg(feature = "hub")]
 pub(crate) use human::{HUMAN_RATINGS, HUMAN_RATIONALES, N_ANNOTATORS, rated_id};
 use ultrafeedback::JudgeStep;
 
