@@ -130,7 +130,8 @@ impl Plan {
         };
         let keys = keys::step_keys(recipe, &key_of)?;
         let bytes: Vec<u64> = models.iter().map(PlannedModel::bytes).collect();
-        let notes = kinship::notes(recipe, &graph, &models);
+        let mut notes = kinship::notes(recipe, &graph, &models);
+        notes.extend(unanswered(recipe));
         let residency = stages(&needs(recipe, &graph), &bytes, budget_bytes);
         let n_roots_of = count_roots(recipe, &brought(recipe, &data_sets), limit)?;
         let n_rows = sizes::n_rows(recipe, &graph, &n_roots_of);
@@ -179,6 +180,15 @@ impl PlannedModel {
     pub fn bytes(&self) -> u64 {
         self.facts.weight_bytes + self.facts.kv_bytes_min
     }
+}
+
+/// Pair steps whose file of people's ratings is not there: before the first pull, or misspelt.
+fn unanswered(recipe: &Recipe) -> impl Iterator<Item = String> {
+    recipe.steps.iter().filter_map(|(name, kind)| {
+        let Step::FormatTextGenerationDPO(spec) = kind else { return None };
+        let path = spec.human_ratings.as_ref().filter(|path| !path.is_file())?;
+        Some(format!("{name}: {} is not there: nobody has rated anything yet", path.display()))
+    })
 }
 
 /// Index of a model; the recipe's checks have seen that it is there.

@@ -94,6 +94,13 @@ impl RunFolder {
         self.start(url, &words.collect::<Vec<_>>())
     }
 
+    /// What `stillroom plan` says of the recipe.
+    pub(crate) fn plan(&self, options: &[&str]) -> String {
+        let words = ["plan", "recipe.toml"].iter().chain(options).copied();
+        let done = self.start("", &words.collect::<Vec<_>>());
+        done.stdout + &done.stderr
+    }
+
     /// A command that has nothing to do with Argilla and must succeed: a run brings nothing there.
     pub(crate) fn succeed(&self, words: &[&str]) {
         let offline = if words[0] == "run" { &["--offline"][..] } else { &[] };

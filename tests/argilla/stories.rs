@@ -60,6 +60,9 @@ fn people_overrule_the_judge() {
         "--set",
         "steps.dpo.human_ratings=runs/small/human.jsonl",
     ]);
+    let human = ["steps.dpo.ratings_from=human", "steps.dpo.human_ratings=humam.jsonl"];
+    let planned = run.plan(&["--set", human[0], "--set", human[1]]);
+    assert!(planned.contains("humam.jsonl is not there: nobody has rated"), "{planned}");
     let pairs = run.rows("steps/dpo.jsonl");
     let chosen = |i: usize| pairs[i]["chosen"][1]["content"].as_str().expect("a text");
     assert_eq!((chosen(0), &pairs[0]["n_annotators"]), ("It is 1.", &json!(2)));

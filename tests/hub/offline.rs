@@ -73,6 +73,7 @@ type = "FormatTextGenerationDPO"
 [steps.argilla]
 type = "PreferenceToArgilla"
 dataset_name = "both"
+num_generations = 2
 [steps.push]
 type = "PushToHub"
 repo_id = "me/rows"
