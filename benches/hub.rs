@@ -87,6 +87,7 @@ fn pull(endpoint: &str, cache: &Path) {
     };
     let set = find(&wanted, &options, &cache.join("lists"), &mut |_| ()).expect("the data set");
     set.whole(NAME, &mut |_| ()).expect("the file");
+    set.keep().expect("the disk");
     fs::remove_dir_all(cache).expect("the cache is ours");
 }
 

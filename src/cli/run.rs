@@ -21,11 +21,12 @@ pub(super) fn run(args: &RunArgs, screen: &Screen) -> Result<()> {
         let version = env!("CARGO_PKG_VERSION");
         screen.tell(&format!("stillroom {version}: {}", args.recipe.recipe.display()));
     }
-    let interrupt = interrupt::watch()?;
     let mut models = local(&args.recipe.machine, screen, args.quiet)?;
     let n_read = if args.dry_run { Some(1) } else { limit(&args.recipe) };
     let recipe = read(&args.recipe, n_read, &mut models)?;
     let endings = endings(args, &recipe).inspect_err(|error| tell_json(error, args, screen))?;
+    // Until here Ctrl-C ends the process: there is no row in hand.
+    let interrupt = interrupt::watch()?;
     let mut models = models.deterministic(recipe.deterministic);
     let options = RunOptions {
         out: args.out.clone().unwrap_or_else(|| default_out(&recipe)),
@@ -55,7 +56,9 @@ pub(super) fn run(args: &RunArgs, screen: &Screen) -> Result<()> {
         screen.print(&line(delivered));
     };
     let delivered = match &endings {
-        Some(endings) => endings.carry_out(&done.folder, screen, args.quiet, &mut tell),
+        Some(endings) => {
+            endings.carry_out(&done.folder, (screen, args.quiet), &interrupt, &mut tell)
+        }
         None => Ok(()),
     };
     if args.json {

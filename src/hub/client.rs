@@ -12,7 +12,7 @@ use ureq::{Agent, Body};
 use super::HubOptions;
 use super::repo_id::{RepoId, is_safe};
 use crate::Error;
-use crate::web::{Failure, agent, body_text, failed_call, is_passing};
+use crate::web::{Failure, agent, body_text, failed_call, is_passing, told};
 
 /// Most bytes of a repository's list of files.
 const LIST_BYTES_MAX: u64 = 64 << 20;
@@ -211,14 +211,23 @@ impl<'a> Client<'a> {
             404 => format!("check the name and the revision at {page}"),
             _ => format!("look at {page}"),
         };
-        let says = says.map(|says| format!(": {says}")).unwrap_or_default();
+        let says = says.map(|says| format!(": {}", self.told(says))).unwrap_or_default();
         let what = format!("the Hub refuses {wanted} of {repo} with status {code}{says}");
         Err(Failure::Final(Error::Remote { what, hint, source: None }))
     }
 
+    /// A server's words as they may be shown.
+    fn told(&self, words: &str) -> String {
+        told(words, self.options.token.as_deref())
+    }
+
     fn strange(&self, what: &str) -> Error {
         Error::Remote {
-            what: format!("the Hub's answer for {} makes no sense: {what}", self.repo.name),
+            what: format!(
+                "the Hub's answer for {} makes no sense: {}",
+                self.repo.name,
+                self.told(what)
+            ),
             hint: format!("is {} the Hub or a mirror of it?", self.options.endpoint),
             source: None,
         }

@@ -1,13 +1,14 @@
 //! One file into its blob: goes on where it stopped, and is checked before it counts.
 //!
 //! The partial file is `<etag>.incomplete`, so it belongs to one content for ever. A large file's
-//! etag is the SHA-256 of its content and is compared; a small one's is git's SHA-1, for which
-//! size must do. It must not know which files there are.
+//! etag is the SHA-256 of its content, a small one's is git's SHA-1; both are compared. It must not
+//! know which files there are.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 use super::client::{Client, FileInfo};
@@ -74,10 +75,13 @@ pub(super) fn download(
     for is_last in [false, true] {
         let mut partial =
             Partial::open(&path, wanted.info).map_err(|e| Error::disk("write", &path, e))?;
+        // A server that begins anew each time makes no progress, however much it sends.
+        let mut n_most = partial.n_done;
         ask(wanted.options, wanted.name, || {
-            let before = partial.n_done;
             let result = partial.go_on(wanted, progress);
-            (partial.n_done > before, result)
+            let is_further = partial.n_done > n_most;
+            n_most = n_most.max(partial.n_done);
+            (is_further, result)
         })?;
         match partial.check(wanted) {
             Ok(()) => {
@@ -194,14 +198,21 @@ impl Partial {
     }
 
     fn check(&mut self, wanted: &Wanted<'_>) -> Result<()> {
-        let Some(hasher) = self.hasher.take() else { return Ok(()) };
-        let found: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let want = &wanted.info.etag;
+        let hash = match self.hasher.take() {
+            Some(hasher) => hasher.finalize().to_vec(),
+            None if is_hex(want, 40) => {
+                let hash = git_hash(&mut self.file, self.n_done);
+                hash.map_err(|e| Error::disk("read", &self.path, e))?
+            }
+            None => return Ok(()),
+        };
+        let found: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         if found == want.to_ascii_lowercase() {
             return Ok(());
         }
         Err(Error::Remote {
-            what: format!("{} came with SHA-256 {found}, but it should be {want}", wanted.name),
+            what: format!("{} came with the digest {found}, but it should be {want}", wanted.name),
             hint: format!("is a proxy or {} changing files on the way?", wanted.options.endpoint),
             source: None,
         })
@@ -222,6 +233,24 @@ fn fill(body: &mut dyn io::Read, piece: &mut [u8]) -> (usize, Option<io::Result<
     (n, None)
 }
 
+/// Git's name for a content: SHA-1 over its kind, its length and itself.
+fn git_hash(file: &mut File, n_bytes: u64) -> io::Result<Vec<u8>> {
+    let mut hasher = Sha1::new();
+    hasher.update(format!("blob {n_bytes}\0"));
+    file.rewind()?;
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hasher.finalize().to_vec()),
+            n => hasher.update(&piece[..n]),
+        }
+    }
+}
+
 fn is_sha256(etag: &str) -> bool {
-    etag.len() == 64 && etag.bytes().all(|b| b.is_ascii_hexdigit())
+    is_hex(etag, 64)
+}
+
+fn is_hex(etag: &str, n: usize) -> bool {
+    etag.len() == n && etag.bytes().all(|b| b.is_ascii_hexdigit())
 }

@@ -8,6 +8,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
+use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -26,6 +27,8 @@ pub(crate) enum Trick {
     Stall(usize),
     /// Gives the whole file though a part was asked for.
     Whole,
+    /// Gives the file from its beginning whatever was asked, and closes after so many bytes.
+    WholeCut(usize),
     /// Gives other bytes.
     Lie,
     /// Gives bytes after the file's end.
@@ -78,10 +81,13 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The name of a file's blob.
+/// The name of a file's blob: git's for a small one.
 pub(crate) fn etag(bytes: &[u8]) -> String {
-    let hash = sha256(bytes);
-    if bytes.len() > N_SMALL { hash } else { hash[..40].to_owned() }
+    if bytes.len() > N_SMALL {
+        return sha256(bytes);
+    }
+    let blob = [format!("blob {}\0", bytes.len()).as_bytes(), bytes].concat();
+    Sha1::digest(blob).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Loopback {
@@ -235,6 +241,7 @@ fn serve(
     match trick {
         Some(Trick::Status(status)) => return head(stream, status, &[("Content-Length", "0")]),
         Some(Trick::Whole) => start = None,
+        Some(Trick::WholeCut(n)) => (start, n_given) = (None, n),
         Some(Trick::Lie) => bytes.iter_mut().for_each(|byte| *byte ^= 1),
         Some(Trick::TooMuch) => bytes.extend_from_slice(&[7; 100]),
         Some(Trick::Cut(n) | Trick::Stall(n)) => n_given = n,

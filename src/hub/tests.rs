@@ -234,7 +234,7 @@ fn wrong_bytes_are_noticed_and_brought_once_more() {
     fetcher.hub.play(SHARD, &[Trick::Lie, Trick::Lie]);
     let error = fetcher.error();
     assert_eq!(error.exit_code(), 4);
-    let want = format!("{SHARD} came with SHA-256 ");
+    let want = format!("{SHARD} came with the digest ");
     assert!(error.to_string().starts_with(&want), "{error}");
     let blobs = tree(&fetcher.repo().join("blobs"));
     assert!(!blobs.iter().any(|blob| blob.starts_with(&etag(&files[5].1))), "{blobs:?}");
@@ -381,4 +381,26 @@ fn names_that_cannot_be_are_refused_before_anything_is_asked() {
         assert_eq!(error.exit_code(), 2, "{repo} {revision}");
     }
     assert!(fetcher.hub.asked().is_empty());
+}
+
+#[test]
+fn a_small_file_is_held_against_gits_digest() {
+    let files = sharded();
+    let fetcher = Fetcher::new(&files);
+    fetcher.hub.play("config.json", &[Trick::Lie]);
+    check(&fetcher.fetch().unwrap(), &files);
+    let fetcher = Fetcher::new(&files);
+    fetcher.hub.play("config.json", &[Trick::Lie, Trick::Lie]);
+    let error = fetcher.error();
+    assert!(error.to_string().contains("config.json came with the digest"), "{error}");
+    assert!(!tree(&fetcher.repo()).contains(&format!("blobs/{}", etag(&files[1].1))));
+}
+
+#[test]
+fn a_server_that_always_begins_anew_is_given_up() {
+    let fetcher = Fetcher::new(&sharded());
+    let cuts = [50_000, 80_000, 50_000, 70_000, 60_000, 50_000, 75_000];
+    fetcher.hub.play(SHARD, &cuts.map(Trick::WholeCut));
+    let error = fetcher.error();
+    assert!(error.to_string().contains("cannot fetch"), "{error}");
 }

@@ -57,6 +57,9 @@ pub(super) fn bring(
         files.push(name.clone());
         paths.push(path);
     }
+    if !options.offline {
+        set.keep()?;
+    }
     let DataSet { repo, commit, config, .. } = set;
     Ok(Brought { repo, commit, config, split: spec.split.clone(), files, paths })
 }
@@ -113,6 +116,9 @@ impl Fetch<'_> {
             return Ok(path);
         }
         let n_bytes = self.set.n_bytes(name)?;
+        if n_bytes == 0 {
+            return Err(damaged(&format!("{name} of {}", self.set.repo), "it is empty"));
+        }
         let mut n_end = END_BYTES.min(n_bytes);
         let (start, end) = loop {
             let Some(end) = self.set.range(name, &(n_bytes - n_end..n_bytes))? else {

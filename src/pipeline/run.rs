@@ -103,9 +103,11 @@ impl<'a> Run<'a> {
         watcher: &'a mut dyn Watcher,
     ) -> Result<Self> {
         let started = Instant::now();
+        let plan = Plan::build(recipe, options.limit, opener)?;
+        // After the plan, whose keys hold the digests of rubrics and of people's ratings: a file
+        // that changes in between costs a run too many, and never keeps rows of the older one.
         let runners: Vec<Runner> =
             recipe.steps.iter().map(|(_, step)| Runner::build(step)).collect::<Result<_>>()?;
-        let plan = Plan::build(recipe, options.limit, opener)?;
         let folder = RunFolder::open(&options.out)?;
         disk::write_atomic(&folder.recipe(), recipe.to_toml().as_bytes())?;
         let mut log = Log::open(&folder.events())?;

@@ -8,6 +8,10 @@ use ureq::{Agent, Body};
 
 use super::Patience;
 use super::retry::{Failure, Passing};
+use crate::Error;
+
+/// Most letters of a server's own words that are shown.
+const N_SAYS_MAX: usize = 400;
 
 /// A client for the place at `endpoint`.
 ///
@@ -38,7 +42,27 @@ fn is_near(endpoint: &str) -> bool {
 
 /// The failure of a request that got no answer.
 pub(crate) fn failed_call(e: ureq::Error) -> Failure {
-    Failure::passing(e.to_string())
+    use ureq::Error::{BadUri, BodyExceedsLimit, Http, InvalidProxyUrl, TooManyRedirects};
+    let is_final =
+        matches!(e, BadUri(_) | BodyExceedsLimit(_) | Http(_) | InvalidProxyUrl | TooManyRedirects);
+    if !is_final {
+        return Failure::passing(e.to_string());
+    }
+    Failure::Final(Error::Remote {
+        what: format!("a request cannot be made or its answer not be taken: {e}"),
+        hint: "check the address, the proxy and the token: a token is plain letters in one line"
+            .to_owned(),
+        source: None,
+    })
+}
+
+/// A server's words as they may be shown: in one line, of some length, without the secret.
+pub(crate) fn told(words: &str, secret: Option<&str>) -> String {
+    let words = match secret {
+        Some(secret) if !secret.is_empty() => words.replace(secret, "***"),
+        Some(_) | None => words.to_owned(),
+    };
+    words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(N_SAYS_MAX).collect()
 }
 
 /// Whether a status may be another one soon; `wanted` is what was asked for.

@@ -1,6 +1,7 @@
 //! What comes after the end of a run: its data set goes where its recipe says.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
@@ -61,14 +62,15 @@ impl Endings {
     pub(in crate::cli) fn carry_out(
         &self,
         run: &Path,
-        screen: &Screen,
-        is_quiet: bool,
+        (screen, is_quiet): (&Screen, bool),
+        interrupt: &AtomicBool,
         done: &mut dyn FnMut(&Delivered),
     ) -> Result<()> {
         let mut ended = Ok(());
         for delivery in &self.deliveries {
             let command = delivery.command(run);
-            if let Some(why) = self.held(delivery) {
+            let interrupted = interrupt.load(Ordering::Relaxed).then_some("interrupted");
+            if let Some(why) = self.held(delivery).or(interrupted) {
                 screen.tell(&format!("nothing was pushed ({why}); this does it: {command}"));
                 continue;
             }

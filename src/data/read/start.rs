@@ -14,6 +14,9 @@ use parquet::file::metadata::ParquetMetaDataReader;
 /// Bytes behind the metadata: its length and the magic word.
 const N_END: usize = 8;
 
+/// Longest metadata that is believed.
+const METADATA_BYTES_MAX: u64 = 256 << 20;
+
 /// What the first rows of a file take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParquetStart {
@@ -52,8 +55,8 @@ impl ParquetStart {
         }
         let n_metadata = u32::from_le_bytes([last[0], last[1], last[2], last[3]]) as usize;
         let n_needed = (n_metadata + N_END) as u64;
-        if n_needed > n_bytes {
-            return Err(damaged("its metadata is longer than the file"));
+        if n_needed > n_bytes || n_needed > METADATA_BYTES_MAX {
+            return Err(damaged("its metadata is longer than the file, or than any"));
         }
         let Some(at) = n_end.checked_sub(n_metadata + N_END) else {
             return Err(StartError::TooShort(n_needed));
@@ -64,6 +67,15 @@ impl ParquetStart {
         let mut groups = Vec::new();
         for group in metadata.row_groups() {
             if n_rows < n_rows_wanted {
+                // The library takes these numbers, which come from the file, to be sound.
+                let is_sound = group.columns().iter().all(|column| {
+                    column.compressed_size() >= 0
+                        && column.data_page_offset() >= 0
+                        && column.dictionary_page_offset().is_none_or(|at| at >= 0)
+                });
+                if !is_sound {
+                    return Err(damaged("a column lies before the file's start"));
+                }
                 let chunks = group.columns().iter().map(|column| {
                     let (start, length) = column.byte_range();
                     (start, start.saturating_add(length))

@@ -4,6 +4,10 @@
 
 use yaml_rust2::{Yaml, YamlLoader};
 
+/// Most bytes of the field and of one of its lines.
+const N_BYTES_MAX: usize = 1 << 20;
+const N_LINE_BYTES_MAX: usize = 1000;
+
 /// A config that a card names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CardConfig {
@@ -23,7 +27,9 @@ pub(super) struct CardConfig {
 /// What is wrong with them, in a phrase.
 pub(super) fn configs(card: &str) -> Result<Vec<CardConfig>, String> {
     let Some(header) = header(card) else { return Ok(Vec::new()) };
-    let documents = YamlLoader::load_from_str(header).map_err(|e| e.to_string())?;
+    let field = field(header, "configs");
+    check_plain(&field)?;
+    let documents = YamlLoader::load_from_str(&field).map_err(|e| e.to_string())?;
     let Some(document) = documents.first() else { return Ok(Vec::new()) };
     let field = &document["configs"];
     if field.is_badvalue() || field.is_null() {
@@ -44,6 +50,41 @@ fn header(card: &str) -> Option<&str> {
         at += line.len();
     }
     None
+}
+
+/// The lines of a field at the top, which is all that is parsed of a text from the network.
+fn field(header: &str, name: &str) -> String {
+    let mut is_in = false;
+    let mut lines = String::new();
+    for line in header.split_inclusive('\n') {
+        let is_top = !line.starts_with([' ', '\t', '-', '#', '\r', '\n']);
+        is_in = if is_top { line.strip_prefix(name).is_some_and(is_value) } else { is_in };
+        if is_in {
+            lines.push_str(line);
+        }
+    }
+    lines
+}
+
+fn is_value(rest: &str) -> bool {
+    rest.trim_start().starts_with(':')
+}
+
+/// A parser that follows every reference and every level can be asked for more than there is.
+fn check_plain(text: &str) -> Result<(), String> {
+    if text.len() > N_BYTES_MAX || text.lines().any(|line| line.len() > N_LINE_BYTES_MAX) {
+        return Err("`configs` is longer than any list of files".to_owned());
+    }
+    let is_reference = |word: &str| {
+        let mut letters = word.trim_start_matches(['[', '{', '-']).chars();
+        let mark = letters.next();
+        matches!(mark, Some('&' | '*')) && letters.next().is_some_and(char::is_alphanumeric)
+    };
+    let words = text.split(|c: char| c.is_whitespace() || c == ',');
+    match words.into_iter().find(|word| is_reference(word)) {
+        Some(word) => Err(format!("`configs` refers to another place with `{word}`")),
+        None => Ok(()),
+    }
 }
 
 fn config(yaml: &Yaml) -> Result<CardConfig, String> {
@@ -163,6 +204,16 @@ mod tests {
         check("configs:\n- data_files: x\n", Err("no `config_name`"));
         check("configs:\n- config_name: a\n  data_files:\n  - split: x\n", Err("config `a`"));
         check("configs: [\n", Err(""));
+    }
+
+    #[test]
+    fn a_card_cannot_ask_for_more_than_there_is() {
+        let bomb = "a: &a [x, x]\nconfigs:\n- &b [*a, *a]\n- [*b, *b]\n";
+        check(bomb, Err("refers to another place"));
+        check(&format!("configs:\n{}\n", "- ".repeat(100_000)), Err("longer than any"));
+        // What other fields hold is not parsed at all.
+        let other = format!("x: {}\nconfigs:\n- config_name: a\ny: &y 1\n", "[".repeat(9999));
+        check(&other, Ok(&[("a", false, "")]));
     }
 
     #[test]

@@ -80,7 +80,9 @@ pub(super) fn configs(names: &[String], card: &[CardConfig]) -> Vec<Config> {
     card.iter().map(config).collect()
 }
 
-/// The configs of the branch with what the Hub converted: `config/split/0000.parquet`.
+/// The configs of the branch with what the Hub converted: `config/split/0000.parquet`. Where it
+/// converted only the first gigabytes, the split is called `partial-train` there, and here: nobody
+/// shall take it for the whole.
 pub(super) fn converted(names: &[String]) -> Vec<Config> {
     let mut found: BTreeMap<&str, Vec<(String, Vec<String>)>> = BTreeMap::new();
     let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -88,11 +90,10 @@ pub(super) fn converted(names: &[String]) -> Vec<Config> {
     for name in names.into_iter().filter(|name| kind(name) == Some("parquet")) {
         let parts: Vec<&str> = name.split('/').collect();
         let [config, split, _] = parts.as_slice() else { continue };
-        let split = split.strip_prefix("partial-").unwrap_or(split);
         let splits = found.entry(config).or_default();
         match splits.iter_mut().find(|(known, _)| known == split) {
             Some((_, files)) => files.push(name.to_owned()),
-            None => splits.push((split.to_owned(), vec![name.to_owned()])),
+            None => splits.push(((*split).to_owned(), vec![name.to_owned()])),
         }
     }
     let is_only = found.len() == 1;
@@ -339,8 +340,8 @@ mod tests {
         ]);
         assert_eq!(
             shown(&converted(&names)),
-            "a: test=a/partial-test/0000.parquet train=a/train/0000.parquet,a/train/0001.parquet; \
-             b: train=b/train/0000.parquet"
+            "a: partial-test=a/partial-test/0000.parquet \
+             train=a/train/0000.parquet,a/train/0001.parquet; b: train=b/train/0000.parquet"
         );
     }
 

@@ -22,6 +22,9 @@ use layout::{Config, READABLE};
 /// The branch with what the Hub made of data sets that are scripts.
 const CONVERTED: &str = "refs/convert/parquet";
 
+/// The revision that this branch follows.
+const MAIN: &str = "main";
+
 /// Name of the card.
 const CARD: &str = "README.md";
 
@@ -85,8 +88,21 @@ pub fn find(
         source: None,
     };
     let card = card::configs(&card).map_err(strange)?;
-    let mut configs = layout::configs(&names, &card);
-    if configs.iter().all(|config| config.splits.is_empty()) && has_script(&names, &wanted.repo) {
+    let mut configs = match wanted.revision.as_str() {
+        CONVERTED => layout::converted(&names),
+        _ => layout::configs(&names, &card),
+    };
+    let is_empty = configs.iter().all(|config| config.splits.is_empty());
+    if is_empty && has_script(&names, &wanted.repo) {
+        if wanted.revision != MAIN {
+            let (repo, revision) = (&wanted.repo, &wanted.revision);
+            return Err(Error::Usage {
+                what: format!("{repo} is a script at `{revision}`, and scripts are not run"),
+                hint: format!(
+                    "set `revision = \"{CONVERTED}\"`: what the Hub made of it, as it is at {MAIN}"
+                ),
+            });
+        }
         found = data_set(wanted, CONVERTED, options);
         configs = layout::converted(&found.list(lists)?);
     }
@@ -190,7 +206,8 @@ impl DataSet {
             let found = commit.as_ref().and_then(|commit| {
                 let text = fs::read(kept(commit)).ok();
                 let names = text.and_then(|text| serde_json::from_slice(&text).ok());
-                names.or_else(|| snapshot_names(&cache.snapshot(commit)))
+                let is_all = self.options.offline;
+                names.or_else(|| snapshot_names(&cache.snapshot(commit)).filter(|_| is_all))
             });
             if let (Some(commit), Some(names)) = (commit, found) {
                 self.commit = commit;
@@ -209,9 +226,17 @@ impl DataSet {
         create_folder(path.parent().expect("a file in a folder"))?;
         let text = serde_json::to_vec(&names).expect("names are plain");
         write_small(&path, &text)?;
-        cache.set_commit(&found.sha)?;
         self.commit = found.sha;
         Ok(names)
+    }
+
+    /// Tells the cache that this is the revision's commit now: when all that is wanted of it is
+    /// here, so that a machine offline is not led to less.
+    ///
+    /// # Errors
+    /// [`Error::Environment`] when the disk refuses.
+    pub fn keep(&self) -> Result<()> {
+        self.cache().set_commit(&self.commit)
     }
 
     /// A file in the standard cache, brought there if it is not.
@@ -264,8 +289,8 @@ impl DataSet {
     }
 }
 
-/// The files of a snapshot, if they are all that the revision has as far as their names tell: of
-/// `-00000-of-00003` all three.
+/// The files of a snapshot, if their names tell that no data is missing: each is one of so many, as
+/// `-00000-of-00003`, and all of them are here.
 fn snapshot_names(folder: &Path) -> Option<Vec<String>> {
     let mut names = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -286,9 +311,12 @@ fn snapshot_names(folder: &Path) -> Option<Vec<String>> {
 }
 
 fn has_siblings(name: &str, names: &[String]) -> bool {
-    let Some((head, tail)) = name.split_once("-of-") else { return true };
-    let (Some((stem, _)), Some(n)) = (head.rsplit_once('-'), tail.get(..5)) else { return true };
-    let Ok(n) = n.parse::<usize>() else { return true };
+    if layout::kind(name).is_none() {
+        return true;
+    }
+    let Some((head, tail)) = name.split_once("-of-") else { return false };
+    let (Some((stem, _)), Some(n)) = (head.rsplit_once('-'), tail.get(..5)) else { return false };
+    let Ok(n) = n.parse::<usize>() else { return false };
     let is_shard = |other: &&String| {
         other.starts_with(stem)
             && other.get(stem.len() + 6..).is_some_and(|rest| {
@@ -300,7 +328,7 @@ fn has_siblings(name: &str, names: &[String]) -> bool {
 
 /// Writes a small file so that it is there whole or not at all.
 fn write_small(path: &Path, bytes: &[u8]) -> Result<()> {
-    let fresh = path.with_extension("new");
+    let fresh = path.with_extension(format!("{}.new", std::process::id()));
     let written = fs::write(&fresh, bytes).and_then(|()| fs::rename(&fresh, path));
     written.map_err(|e| Error::disk("write", path, e))
 }

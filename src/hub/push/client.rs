@@ -9,7 +9,7 @@ use ureq::typestate::WithBody;
 use ureq::{Agent, Body, RequestBuilder};
 
 use crate::hub::HubOptions;
-use crate::web::{Failure, agent, body_text, failed_call, is_passing, patiently};
+use crate::web::{Failure, agent, body_text, failed_call, is_passing, patiently, told};
 use crate::{Error, Result};
 
 /// Where tokens are made.
@@ -22,9 +22,8 @@ const ANSWER_BYTES_MAX: u64 = 64 << 20;
 /// or to make a commit of many, is work.
 const POST_SILENCES: u32 = 4;
 
-/// Most bytes and characters of an explanation.
+/// Most bytes of an explanation.
 const SAYS_BYTES_MAX: u64 = 64 << 10;
-const N_SAYS_MAX: usize = 400;
 
 /// Speaks with the Hub about one data set repository.
 pub(super) struct Client<'a> {
@@ -163,8 +162,7 @@ impl<'a> Client<'a> {
 
     /// A server's words as they may be shown: in one line, of some length, without the token.
     pub(super) fn told(&self, words: &str) -> String {
-        let words = words.replace(self.token, "***");
-        words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(N_SAYS_MAX).collect()
+        told(words, Some(self.token))
     }
 
     /// The error of an answer that cannot be the Hub's.

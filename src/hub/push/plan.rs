@@ -49,6 +49,9 @@ pub(super) fn plan<'f, 'l>(
         });
         if is_same {
             plan.same.push(hashed.file.name.clone());
+        } else if there.contains_key(&hashed.file.name) && fate(&hashed.file.name) == Fate::Clashes
+        {
+            return Err(hashed.file.name.clone());
         } else {
             plan.send.push(hashed);
         }
@@ -93,7 +96,7 @@ mod tests {
             .collect();
         let fate = |name: &str| match name {
             "data/old" => Fate::Goes,
-            "data/other" => Fate::Clashes,
+            "data/other" | "data/a" => Fate::Clashes,
             _ => Fate::Stays,
         };
         let found = plan(&hashed, &there, &fate).map(|plan| {
@@ -119,9 +122,11 @@ mod tests {
         check(&same, Ok([&[], all, &[]]));
         // A large file's own hash counts, not that of its note.
         check(
-            &[same[0], ("data/a", "g", Some("t")), same[2]],
-            Ok([&["data/a"], &["README.md", "report.html"], &[]]),
+            &[("README.md", "h", Some("t")), same[1], same[2]],
+            Ok([&["README.md"], &["data/a", "report.html"], &[]]),
         );
+        // What somebody else put there under the same name is not written over.
+        check(&[same[0], ("data/a", "g", Some("t")), same[2]], Err("data/a"));
         // A report alone is no news.
         check(&same[..2], Ok([&["report.html"], &["README.md", "data/a"], &[]]));
         check(

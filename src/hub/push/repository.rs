@@ -163,7 +163,7 @@ pub(super) fn files(client: &Client<'_>, commit: &str) -> Result<BTreeMap<String
             let link = answer.headers().get("link").and_then(|v| v.to_str().ok());
             let following = link.and_then(next_page).map(|url| place(client, &url)).transpose()?;
             // A repository whose branch holds nothing yet.
-            if answer.status() == 404 {
+            if answer.status() == 404 && n_pages == 1 {
                 return Ok(None);
             }
             let page = client.json(answer, "its list of files")?;

@@ -151,7 +151,7 @@ impl Session<'_> {
                 Ok(Pushed { commit: Some(made), is_created, ..done }.with_page(client))
             }
             Ok(Committed::Overtaken) => {
-                so_far.may_be_made = false;
+                // Whoever it was: an earlier try of ours may have made it after all.
                 Err(Failure::passing("somebody else commits to the branch all the time"))
             }
             Err(failure) => {

@@ -217,6 +217,48 @@ fn what_is_only_a_script_is_read_from_the_converted_branch() {
 }
 
 #[test]
+fn what_the_hub_made_of_a_script_is_neither_older_nor_less_than_it_says() {
+    let partial = format!("{BRANCH}default/partial-train/0000.parquet");
+    let files = [("name.py", b"pass".to_vec()), (partial.as_str(), parquet(7, 3))];
+    let mut story = Story::new(&files);
+    let (what, hint) = story.error();
+    assert!(what.contains("no split `train`") && hint.ends_with("partial-train"), "{what} {hint}");
+    story.spec.split = "partial-train".to_owned();
+    assert_eq!(story.rows(None), [7, 8, 9]);
+    story.spec.revision = "v1".to_owned();
+    let (what, hint) = story.error();
+    assert!(what.contains("is a script at `v1`"), "{what}");
+    assert!(hint.contains("refs/convert/parquet"), "{hint}");
+    story.spec.revision = "refs/convert/parquet".to_owned();
+    assert_eq!(story.rows(None), [7, 8, 9]);
+}
+
+#[test]
+fn a_pinned_commit_is_not_what_the_cache_happens_to_have_of_it() {
+    let mut story = Story::new(&[("a.jsonl", lines(0, 2)), ("b.jsonl", lines(2, 2))]);
+    story.spec.revision = COMMIT.to_owned();
+    assert_eq!(story.rows(None), [0, 1, 2, 3]);
+    fs::remove_dir_all(story.cache.path().join("own")).unwrap();
+    let snapshot = story.cache.path().join("hub/datasets--org--name/snapshots").join(COMMIT);
+    fs::remove_file(snapshot.join("b.jsonl")).unwrap();
+    story.options.offline = true;
+    let error = story.bring(None).unwrap_err();
+    assert_eq!(error.exit_code(), 3, "{error}");
+    story.options.offline = false;
+    assert_eq!(story.rows(None), [0, 1, 2, 3]);
+}
+
+#[test]
+fn an_empty_file_is_told() {
+    let story = Story::new(&[("data/train-00000-of-00001.parquet", Vec::new())]);
+    for n in [None, Some(3)] {
+        let brought = story.bring(n);
+        let read = brought.and_then(|it| read::set_columns(&it.source(&BTreeMap::new(), n)));
+        assert_eq!(read.unwrap_err().exit_code(), 3);
+    }
+}
+
+#[test]
 fn what_was_brought_is_there_offline() {
     let mut story = Story::new(&shards());
     story.rows(Some(3));

@@ -58,7 +58,7 @@ impl PushHubOptions {
 }
 
 /// A word as a shell takes it.
-fn word(text: &str) -> String {
+pub(super) fn word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:@=+,".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_owned();

@@ -106,7 +106,8 @@ impl Delivery {
     pub fn command(&self, run: &Path) -> String {
         match self {
             Self::Argilla(step) => {
-                format!("stillroom push argilla {} --step {step}", run.display())
+                let run = hub::word(&run.to_string_lossy());
+                format!("stillroom push argilla {run} --step {step}")
             }
             Self::Hub(options) => options.command(run),
         }
