@@ -72,15 +72,15 @@ impl ArgillaAccess {
     /// The address that counts: the command line's, the recipe's, the environment's.
     pub fn address(&self, of_recipe: Option<&str>) -> Option<String> {
         let own = self.url.as_deref().or(of_recipe).or(self.url_of_env.as_deref());
-        own.map(|url| url.trim().trim_end_matches('/').to_owned())
+        own.map(trimmed)
     }
 
     /// The server to speak to.
     ///
     /// # Errors
-    /// [`Error::Usage`] when the address or the key is missing or no connection may be opened.
+    /// [`Error::Usage`] when the address or the key is missing or makes no sense, when recipe and
+    /// environment name two servers, or when no connection may be opened.
     pub fn server(&self, of_recipe: Option<&str>) -> Result<ArgillaServer> {
-        let usage = |what: String, hint: &str| Error::Usage { what, hint: hint.to_owned() };
         let url = self.address(of_recipe).ok_or_else(|| {
             let hint = "name it with --url, `api_url` in the recipe, or ARGILLA_API_URL";
             usage("the address of Argilla is not known".to_owned(), hint)
@@ -89,6 +89,7 @@ impl ArgillaAccess {
             // The address itself stays untold: it may hold what must not be.
             return Err(usage(format!("Argilla's address {fault}"), ADDRESS_HINT));
         }
+        self.agree(of_recipe)?;
         if self.offline {
             let hint =
                 "leave --offline out; `push argilla --dry-run` looks at the rows and sends nothing";
@@ -98,10 +99,56 @@ impl ArgillaAccess {
             let hint = "set ARGILLA_API_KEY to the key that Argilla shows under your settings";
             usage(format!("there is no key for Argilla at {url}"), hint)
         })?;
-        // Whoever else runs a server has no business with a token of the Hub.
-        let hf_token = self.hf_token.clone().filter(|_| is_space(&url));
+        // Whoever else runs a server has no business with a token of the Hub, and a recipe that
+        // names one may be a stranger's.
+        let is_own = self.own_address().is_some_and(|own| own == url);
+        let hf_token = self.hf_token.clone().filter(|_| is_own && is_space(&url));
+        for (name, secret) in [("ARGILLA_API_KEY", Some(&api_key)), ("HF_TOKEN", hf_token.as_ref())]
+        {
+            if secret.is_some_and(|secret| !fits_a_header(&secret.0)) {
+                let hint = "copy it again: a key is letters, digits and signs of ASCII on one line";
+                return Err(usage(format!("{name} holds what no request can carry"), hint));
+            }
+        }
         Ok(ArgillaServer { url, api_key, hf_token, patience: self.patience.clone() })
     }
+
+    /// The address that the user named: on the command line, else in the environment.
+    fn own_address(&self) -> Option<String> {
+        self.url.as_deref().or(self.url_of_env.as_deref()).map(trimmed)
+    }
+
+    /// That a recipe, which may be anybody's, sends the key nowhere else than the environment says.
+    fn agree(&self, of_recipe: Option<&str>) -> Result<()> {
+        let (None, Some(recipe), Some(env)) = (&self.url, of_recipe, self.url_of_env.as_deref())
+        else {
+            return Ok(());
+        };
+        let (recipe, env) = (trimmed(recipe), trimmed(env));
+        if let Some(fault) = address_fault(&env) {
+            return Err(usage(format!("ARGILLA_API_URL {fault}"), ADDRESS_HINT));
+        }
+        if recipe == env {
+            return Ok(());
+        }
+        let hint = "the key goes to a recipe's address only where ARGILLA_API_URL names no other: \
+                    let both say the same, or choose with --url on `push argilla` or `pull argilla`";
+        Err(usage(format!("the recipe names Argilla at {recipe}, ARGILLA_API_URL at {env}"), hint))
+    }
+}
+
+fn usage(what: String, hint: &str) -> Error {
+    Error::Usage { what, hint: hint.to_owned() }
+}
+
+/// An address without what makes no difference.
+fn trimmed(url: &str) -> String {
+    url.trim().trim_end_matches('/').to_owned()
+}
+
+/// Whether a secret can stand in a header.
+fn fits_a_header(secret: &str) -> bool {
+    secret.chars().all(|c| (' '..='~').contains(&c))
 }
 
 /// The way out of an address that cannot be one.
@@ -152,6 +199,8 @@ mod tests {
     fn the_nearest_address_counts() {
         let mut access = access(&KEYS);
         assert_eq!(access.server(None).unwrap().url, "http://env:6900");
+        assert_eq!(access.server(Some("http://env:6900")).unwrap().url, "http://env:6900");
+        access.url_of_env = None;
         assert_eq!(access.server(Some("https://recipe")).unwrap().url, "https://recipe");
         access.url = Some("https://here/".to_owned());
         assert_eq!(access.server(Some("https://recipe")).unwrap().url, "https://here");
@@ -159,15 +208,50 @@ mod tests {
 
     #[test]
     fn credentials_are_never_shown_and_go_to_whom_they_belong() {
-        let access = access(&KEYS);
-        let server = access.server(Some("https://me-argilla.hf.space")).unwrap();
+        let mut access = access(&KEYS);
+        access.url = Some("https://me-argilla.hf.space".to_owned());
+        let server = access.server(None).unwrap();
         assert_eq!(server.hf_token, Some(Secret("secret-token".to_owned())));
         assert_eq!(server.api_key, Secret("secret-key".to_owned()));
         for host in ["https://hf.space.evil.org", "http://me.hf.space", "https://localhost:6900"] {
-            assert_eq!(access.server(Some(host)).unwrap().hf_token, None, "{host}");
+            access.url = Some(host.to_owned());
+            assert_eq!(access.server(None).unwrap().hf_token, None, "{host}");
         }
         let shown = format!("{access:?}{server:?}");
         assert!(!shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn a_recipe_sends_the_secrets_nowhere_else() {
+        const SPACE: &str = "https://me-argilla.hf.space";
+        let mut access = access(&KEYS);
+        let error = access.server(Some(SPACE)).unwrap_err();
+        let said = format!("{error} | {}", error.hint().unwrap_or_default());
+        assert_eq!(error.exit_code(), 2);
+        for word in [SPACE, "http://env:6900", "ARGILLA_API_URL", "--url"] {
+            assert!(said.contains(word), "it does not say {word:?}: {said}");
+        }
+        let token = Some(Secret("secret-token".to_owned()));
+        // The recipe's word alone, then the variable's, then the command line's.
+        access.url_of_env = None;
+        assert_eq!(access.server(Some(SPACE)).unwrap().hf_token, None);
+        access.url_of_env = Some(format!("{SPACE}/"));
+        assert_eq!(access.server(Some(SPACE)).unwrap().hf_token, token);
+        access.url_of_env = Some("http://env:6900".to_owned());
+        access.url = Some(SPACE.to_owned());
+        let server = access.server(Some("https://other")).unwrap();
+        assert_eq!((server.url.as_str(), server.hf_token), (SPACE, token));
+    }
+
+    #[test]
+    fn a_key_that_no_header_holds_is_told_before_anything_is_asked() {
+        for key in ["secr\u{e9}t", "secret\nkey", "secret\u{200b}"] {
+            let access = access(&[("ARGILLA_API_URL", "http://h"), ("ARGILLA_API_KEY", key)]);
+            let error = access.server(None).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let said = error.to_string();
+            assert_eq!(said, "ARGILLA_API_KEY holds what no request can carry");
+        }
     }
 
     #[test]
@@ -185,6 +269,12 @@ mod tests {
             ("https://host?api_key=secret", "has a query"),
             ("https:///x", "names no host"),
         ] {
+            let said_of_env =
+                said(&access(&[&KEYS[1..], &[("ARGILLA_API_URL", url)]].concat()), None);
+            assert!(
+                said_of_env.contains(fault) && !said_of_env.contains("secret"),
+                "{said_of_env}"
+            );
             let said = said(&access(&KEYS), Some(url));
             assert!(said.contains(fault) && !said.contains("secret"), "{said}");
         }

@@ -19,6 +19,9 @@ const ANSWER_BYTES_MAX: u64 = 512 << 20;
 /// Most characters of what the server says that are told.
 const N_SAID_MAX: usize = 400;
 
+/// Most characters of an error, what the server says included.
+const N_ERROR_MAX: usize = 1000;
+
 /// The oldest server that is spoken to: with it came the settings of a data set that are sent here.
 const VERSION_MIN: (u64, u64) = (2, 1);
 
@@ -76,7 +79,7 @@ impl Client {
                 let at = &client.server.url;
                 let what = format!("there is no Argilla {major}.{minor} or later at {at}");
                 let hint = "check the address; a private Space also wants HF_TOKEN";
-                return Err(remote(what, hint));
+                return Err(client.remote(&what, hint));
             }
             Err(refusal) => return Err(client.refused("version", &refusal)),
         };
@@ -88,7 +91,7 @@ impl Client {
                 "the Argilla at {at} is version {}, and {major}.{minor} or later is needed",
                 found.version
             );
-            return Err(remote(what, "update the server"));
+            return Err(client.remote(&what, "update the server"));
         }
         Ok(client)
     }
@@ -118,7 +121,7 @@ impl Client {
     pub(super) fn parse<T: DeserializeOwned>(&self, path: &str, text: &str) -> Result<T> {
         serde_json::from_str(text).map_err(|e| {
             let what = format!("the answer of {} to {path} makes no sense: {e}", self.server.url);
-            remote(what, "is this the address of an Argilla server, and not of its page?")
+            self.remote(&what, "is this the address of an Argilla server, and not of its page?")
         })
     }
 
@@ -136,7 +139,7 @@ impl Client {
             let n = self.server.patience.n_attempts;
             let what = format!("Argilla at {} gave no answer in {n} attempts: {why}", self.url());
             let hint = "what was sent is kept there; the same command goes on, and doubles nothing";
-            remote(self.redacted(&what), hint)
+            self.remote(&what, hint)
         };
         let mut ask = || (false, self.once(verb, path, body));
         patiently(&self.server.patience, &mut ask, give_up)
@@ -158,13 +161,13 @@ impl Client {
             let to = to.unwrap_or("another address");
             let what = format!("{} sends us on to {to}", self.server.url);
             let hint = "name that address yourself: a key is not sent where nobody meant it to go";
-            return Err(Failure::Final(remote(what, hint)));
+            return Err(Failure::Final(self.remote(&what, hint)));
         }
         let text = body_text(&mut response, ANSWER_BYTES_MAX)?;
         if status.is_success() {
             return Ok(Ok(text));
         }
-        Ok(Err(Refusal { status: status.as_u16(), says: self.redacted(&said(&text)) }))
+        Ok(Err(Refusal { status: status.as_u16(), says: self.shown(&said(&text), N_SAID_MAX) }))
     }
 
     fn send(
@@ -213,30 +216,31 @@ impl Client {
             409 => "somebody else made it at the same time: run the command again",
             _ => "look at the server's log",
         };
-        remote(format!("Argilla at {at} refuses {path} with status {status}: {says}"), hint)
+        self.remote(&format!("Argilla at {at} refuses {path} with status {status}: {says}"), hint)
     }
 
-    fn redacted(&self, text: &str) -> String {
+    /// The error of a call to this server: what it repeats of our secrets is taken out.
+    pub(super) fn remote(&self, what: &str, hint: &str) -> Error {
+        let hint = self.shown(hint, N_ERROR_MAX);
+        Error::Remote { what: self.shown(what, N_ERROR_MAX), hint, source: None }
+    }
+
+    /// A text as it may be shown, of at most `n_max` characters. The secrets go first: of one that
+    /// was cut in two, the first half would be found no more.
+    fn shown(&self, text: &str, n_max: usize) -> String {
         let ArgillaServer { api_key, hf_token, .. } = &self.server;
-        let secrets = [Some(api_key), hf_token.as_ref()];
-        secrets
-            .into_iter()
-            .flatten()
-            .fold(text.to_owned(), |text, secret| text.replace(&secret.0, "***"))
+        let secrets = [Some(api_key), hf_token.as_ref()].into_iter().flatten();
+        short(secrets.fold(text.to_owned(), |text, secret| text.replace(&secret.0, "***")), n_max)
     }
 }
 
 const KEY_HEADER: &str = "X-Argilla-Api-Key";
 
-pub(super) fn remote(what: impl Into<String>, hint: impl Into<String>) -> Error {
-    Error::Remote { what: what.into(), hint: hint.into(), source: None }
-}
-
 /// The reason in the body of a refusal: `detail`, a text or a list of places with messages. The
 /// values that the server repeats there are left out: they are whole records.
 fn said(body: &str) -> String {
     let Ok(body) = serde_json::from_str::<serde_json::Value>(body) else {
-        return short(body.lines().next().unwrap_or_default());
+        return body.lines().next().unwrap_or_default().to_owned();
     };
     let detail = &body["detail"];
     let errors = detail["params"]["errors"].as_array().or(detail.as_array());
@@ -250,22 +254,22 @@ fn said(body: &str) -> String {
             let place = place.collect::<Vec<_>>().join(".");
             format!("{place}: {}", error["msg"].as_str().unwrap_or_default())
         };
-        let shown = errors.iter().take(3).map(one).collect::<Vec<_>>().join("; ");
-        return short(&shown);
+        return errors.iter().take(3).map(one).collect::<Vec<_>>().join("; ");
     }
     let text = detail.as_str().or(detail["params"]["detail"].as_str()).or(body["message"].as_str());
-    text.map_or_else(|| short(&detail.to_string()), short)
+    text.map_or_else(|| detail.to_string(), str::to_owned)
 }
 
-fn short(text: &str) -> String {
-    match text.char_indices().nth(N_SAID_MAX) {
+fn short(text: String, n_max: usize) -> String {
+    match text.char_indices().nth(n_max) {
         Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
+        None => text,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::ArgillaAccess;
     use super::*;
 
     #[test]
@@ -280,6 +284,24 @@ mod tests {
         let forbidden = r#"{"detail":{"code":"argilla.api.errors::ForbiddenOperationError","params":{"detail":"Operation not allowed"}}}"#;
         assert_eq!(said(forbidden), "Operation not allowed");
         assert_eq!(said("<html>\nwhole page"), "<html>");
-        assert_eq!(said(&format!(r#"{{"detail":"{}"}}"#, "é".repeat(500))).chars().count(), 403);
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_before_a_text_is_shortened() {
+        let env = |name: &str| (name == "ARGILLA_API_KEY").then(|| "the-secret".to_owned());
+        let access = ArgillaAccess::read(&env, Some("http://127.0.0.1:9".to_owned()), false);
+        let server = access.server(None).unwrap();
+        let client = Client { agent: agent(&server.url, &server.patience), server };
+        // The cut goes through the key.
+        let before = "é".repeat(N_SAID_MAX - 4);
+        let shown = client.shown(&format!("{before}the-secret and more"), N_SAID_MAX);
+        assert_eq!(shown, format!("{before}*** ..."));
+        let error = client.remote(&"the-secret".repeat(500), "the-secret");
+        let what = error.to_string();
+        assert_eq!((what.chars().count(), error.hint()), (N_ERROR_MAX + 3, Some("***")));
+        assert!(!what.contains("secret"), "{what}");
+        let strange = client.parse::<u64>("path", r#"{"the-secret": 1}"#).unwrap_err();
+        let stranger = client.parse::<u64>("path", r#""the-secret""#).unwrap_err();
+        assert!(!format!("{strange}{stranger}").contains("the-secret"), "{stranger}");
     }
 }

@@ -2,7 +2,7 @@
 //! where there is none.
 //!
 //! A published data set keeps its fields and questions for ever, so one that does not fit is an
-//! error that names what differs. Each step can be repeated: what a lost answer has made already is
+//! error that names what differs, and is looked at whole before anything in it is changed. Each step can be repeated: what a lost answer has made already is
 //! met as a conflict, and is then what was wanted.
 
 use std::collections::BTreeMap;
@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::client::{Client, Listed, Refusal, Verb, remote};
-use super::settings::{PropertyKind, QuestionKind, Settings};
+use super::client::{Client, Listed, Refusal, Verb};
+use super::settings::{PropertyKind, Question, QuestionKind, Settings};
 use crate::{Error, Result};
 
 /// Which data set, by name.
@@ -43,7 +43,10 @@ struct Workspace {
     name: String,
 }
 
-#[derive(Debug, Deserialize)]
+/// The status of a published data set.
+const READY: &str = "ready";
+
+#[derive(Debug, Clone, Deserialize)]
 struct Found {
     id: String,
     name: String,
@@ -62,9 +65,10 @@ struct Part {
     settings: Value,
 }
 
-impl Part {
-    fn kind(&self) -> &str {
-        self.settings["type"].as_str().unwrap_or_default()
+impl Found {
+    /// Whether it is published: people are let in, and fields and questions stay as they are.
+    fn is_ready(&self) -> bool {
+        self.status == READY
     }
 }
 
@@ -80,20 +84,19 @@ impl Dataset {
             Some(found) => found,
             None => create(client, place.dataset, &workspace, settings)?,
         };
-        if found.status != "ready" {
-            complete(client, &found.id, settings)?;
+        // What does not fit is refused before anything of it is changed.
+        let mut parts = Parts::of(client, &found, settings)?;
+        if !found.is_ready() {
+            parts.complete(client, &found, settings)?;
         }
         let metadata = complete_metadata(client, &found, settings)?;
-        if found.status != "ready" {
-            let path = format!("datasets/{}/publish", found.id);
-            // Published by an attempt whose answer was lost: what is checked next decides.
-            client.call(Verb::Put, &path, None)?.or_else(|refusal| match refusal.status {
-                422 => Ok(String::new()),
-                _ => Err(client.refused(&path, &refusal)),
-            })?;
+        if !found.is_ready() {
+            publish(client, &found)?;
+            parts =
+                Parts::of(client, &Found { status: READY.to_owned(), ..found.clone() }, settings)?;
         }
-        let questions = fits(client, &found, settings)?;
-        let question_ids = questions.into_iter().map(|part| (part.name, part.id)).collect();
+        let questions = parts.questions.into_iter();
+        let question_ids = questions.map(|part| (part.name, part.id)).collect();
         let Found { id, name, .. } = found;
         Ok(Self { id, name, workspace: workspace.name, question_ids, metadata })
     }
@@ -105,8 +108,7 @@ impl Dataset {
     pub(crate) fn check(client: &Client, place: Place<'_>, settings: &Settings) -> Result<bool> {
         let (_, found) = look(client, place, settings)?;
         match found {
-            Some(found) if found.status == "ready" => fits(client, &found, settings).map(|_| true),
-            Some(_) => Ok(true),
+            Some(found) => Parts::of(client, &found, settings).map(|_| true),
             None => Ok(false),
         }
     }
@@ -124,7 +126,7 @@ impl Dataset {
                 client.url(),
                 place.dataset
             );
-            return Err(remote(what, "`stillroom push argilla RUN` makes it"));
+            return Err(client.remote(&what, "`stillroom push argilla RUN` makes it"));
         };
         let Found { id, name, .. } = found;
         let workspace = workspace.name;
@@ -170,7 +172,8 @@ fn look(
             me.username,
             client.url()
         );
-        return Err(remote(what, "use the key of an owner, or of an admin of the workspace"));
+        let hint = "use the key of an owner, or of an admin of the workspace";
+        return Err(client.remote(&what, hint));
     }
     let found = find_dataset(client, place.dataset, &workspace)?;
     Ok((workspace, found))
@@ -186,7 +189,7 @@ fn find_workspace(client: &Client, wanted: Option<&str>) -> Result<Workspace> {
             true => "an owner makes workspaces and lets admins in, on Argilla's page".to_owned(),
             false => format!("name one of yours with --workspace: {names}"),
         };
-        Err(remote(what, hint))
+        Err(client.remote(&what, &hint))
     };
     match wanted {
         Some(wanted) => match known.iter().position(|space| space.name == wanted) {
@@ -226,21 +229,15 @@ fn create(
     }
 }
 
-/// Makes what a data set that is not published still lacks.
-fn complete(client: &Client, id: &str, settings: &Settings) -> Result<()> {
-    let fields: Vec<Part> = parts(client, &format!("datasets/{id}/fields"))?;
-    for field in &settings.fields {
-        if !fields.iter().any(|part| part.name == field.name) {
-            make(client, &format!("datasets/{id}/fields"), &field.body())?;
-        }
+/// Lets people in, and closes fields and questions for ever.
+fn publish(client: &Client, found: &Found) -> Result<()> {
+    let path = format!("datasets/{}/publish", found.id);
+    match client.call(Verb::Put, &path, None)? {
+        Ok(_) => Ok(()),
+        // Published by an attempt whose answer was lost: what is looked at next decides.
+        Err(Refusal { status: 422, .. }) => Ok(()),
+        Err(refusal) => Err(client.refused(&path, &refusal)),
     }
-    let questions: Vec<Part> = parts(client, &format!("datasets/{id}/questions"))?;
-    for question in &settings.questions {
-        if !questions.iter().any(|part| part.name == question.name) {
-            make(client, &format!("datasets/{id}/questions"), &question.body())?;
-        }
-    }
-    Ok(())
 }
 
 /// The properties that are ours to fill, made where they are not there. One of another kind is
@@ -281,63 +278,100 @@ fn make(client: &Client, path: &str, body: &Value) -> Result<()> {
     }
 }
 
-/// The questions of a data set, whose fields and questions fit.
-fn fits(client: &Client, found: &Found, settings: &Settings) -> Result<Vec<Part>> {
-    let fields = parts(client, &format!("datasets/{}/fields", found.id))?;
-    let questions = parts(client, &format!("datasets/{}/questions", found.id))?;
-    let misfit = misfit(&fields, &questions, settings);
-    match misfit {
-        None => Ok(questions),
-        Some(why) => Err(remote(
-            format!(
-                "the data set `{}` in Argilla at {} takes other records: {why}",
-                found.name,
-                client.url()
-            ),
-            "a published data set keeps its fields and questions: choose another --dataset \
-             (`dataset_name` in the recipe), another num_generations, or delete this one there",
-        )),
+/// What a data set shows and asks.
+struct Parts {
+    fields: Vec<Part>,
+    questions: Vec<Part>,
+}
+
+impl Parts {
+    /// Those of a data set that takes the records: of one that is published nothing is missing, of
+    /// another what is there fits.
+    fn of(client: &Client, found: &Found, settings: &Settings) -> Result<Self> {
+        let fields = parts(client, &format!("datasets/{}/fields", found.id))?;
+        let questions = parts(client, &format!("datasets/{}/questions", found.id))?;
+        let parts = Self { fields, questions };
+        let missing = if found.is_ready() { parts.missing(settings) } else { None };
+        let Some(why) = missing.or_else(|| parts.clash(settings)) else { return Ok(parts) };
+        let (name, at) = (&found.name, client.url());
+        let what = format!("the data set `{name}` in Argilla at {at} takes other records: {why}");
+        let hint = "a data set keeps the fields and questions that it has: choose another --dataset \
+                    (`dataset_name` in the recipe), another num_generations, or delete this one \
+                    there";
+        Err(client.remote(&what, hint))
+    }
+
+    /// Makes what is missing.
+    fn complete(&self, client: &Client, found: &Found, settings: &Settings) -> Result<()> {
+        for field in settings.fields.iter().filter(|field| self.field(&field.name).is_none()) {
+            make(client, &format!("datasets/{}/fields", found.id), &field.body())?;
+        }
+        let is_missing = |question: &&Question| self.question(&question.name).is_none();
+        for question in settings.questions.iter().filter(is_missing) {
+            make(client, &format!("datasets/{}/questions", found.id), &question.body())?;
+        }
+        Ok(())
+    }
+
+    fn field(&self, name: &str) -> Option<&Part> {
+        self.fields.iter().find(|part| part.name == name)
+    }
+
+    fn question(&self, name: &str) -> Option<&Part> {
+        self.questions.iter().find(|part| part.name == name)
+    }
+
+    /// The first thing that records of these settings have and the data set has not.
+    fn missing(&self, settings: &Settings) -> Option<String> {
+        let mut fields = settings.fields.iter();
+        let mut questions = settings.questions.iter();
+        let field = fields.find(|field| self.field(&field.name).is_none());
+        let field = field.map(|field| format!("it has no field `{}`", field.name));
+        field.or_else(|| {
+            let question = questions.find(|question| self.question(&question.name).is_none())?;
+            Some(format!("it has no question `{}`", question.name))
+        })
+    }
+
+    /// The first thing that is there and keeps records of these settings out.
+    fn clash(&self, settings: &Settings) -> Option<String> {
+        for field in &settings.fields {
+            match self.field(&field.name) {
+                Some(part) if part.kind() != "text" => {
+                    return Some(format!("its field `{}` is {}, not text", part.name, part.kind()));
+                }
+                Some(part) if part.required && !field.is_required => {
+                    return Some(format!("its field `{}` is in every record", part.name));
+                }
+                Some(_) | None => {}
+            }
+        }
+        let is_ours = |part: &Part| settings.fields.iter().any(|field| field.name == part.name);
+        if let Some(part) = self.fields.iter().find(|part| part.required && !is_ours(part)) {
+            return Some(format!("it asks for a field `{}`", part.name));
+        }
+        let mut questions = settings.questions.iter();
+        questions.find_map(|question| self.question(&question.name)?.clash(&question.kind))
     }
 }
 
-/// The first thing that keeps records of these settings out.
-fn misfit(fields: &[Part], questions: &[Part], settings: &Settings) -> Option<String> {
-    for field in &settings.fields {
-        match fields.iter().find(|part| part.name == field.name) {
-            None => return Some(format!("it has no field `{}`", field.name)),
-            Some(part) if part.kind() != "text" => {
-                return Some(format!("its field `{}` is {}, not text", field.name, part.kind()));
-            }
-            Some(part) if part.required && !field.is_required => {
-                return Some(format!("its field `{}` is in every record", field.name));
-            }
-            Some(_) => {}
-        }
+impl Part {
+    fn kind(&self) -> &str {
+        self.settings["type"].as_str().unwrap_or_default()
     }
-    let is_ours = |part: &Part| settings.fields.iter().any(|field| field.name == part.name);
-    if let Some(part) = fields.iter().find(|part| part.required && !is_ours(part)) {
-        return Some(format!("it asks for a field `{}`", part.name));
-    }
-    for question in &settings.questions {
-        let Some(part) = questions.iter().find(|part| part.name == question.name) else {
-            return Some(format!("it has no question `{}`", question.name));
-        };
-        let wanted = question.kind.word();
-        if part.kind() != wanted {
-            let name = &question.name;
-            return Some(format!("its question `{name}` is {}, not {wanted}", part.kind()));
+
+    /// Why this question does not ask what is wanted.
+    fn clash(&self, wanted: &QuestionKind) -> Option<String> {
+        let (name, kind) = (&self.name, self.kind());
+        if kind != wanted.word() {
+            return Some(format!("its question `{name}` is {kind}, not {}", wanted.word()));
         }
-        if let QuestionKind::Rating(values) = &question.kind {
-            let options = part.settings["options"].as_array().into_iter().flatten();
-            let options: Vec<i64> = options.filter_map(|one| one["value"].as_i64()).collect();
-            if !values.iter().all(|value| options.contains(value)) || options.len() != values.len()
-            {
-                let name = &question.name;
-                return Some(format!("`{name}` is a rating of {options:?}, not of {values:?}"));
-            }
-        }
+        let QuestionKind::Rating(values) = wanted else { return None };
+        let options = self.settings["options"].as_array().into_iter().flatten();
+        let options: Vec<i64> = options.filter_map(|one| one["value"].as_i64()).collect();
+        let is_same = options.len() == values.len() && values.iter().all(|v| options.contains(v));
+        (!is_same).then(|| format!("`{name}` is a rating of {options:?}, not of {values:?}"))
     }
-    None
 }
 
 #[cfg(test)]
@@ -356,7 +390,9 @@ mod tests {
         let rating = json!({"type": "rating", "options": options});
         let mut questions = vec![part("rating", true, rating), part("why", false, text())];
         change(&mut fields, &mut questions);
-        assert_eq!(misfit(&fields, &questions, &small()).as_deref(), want);
+        let (parts, settings) = (Parts { fields, questions }, small());
+        let why = parts.missing(&settings).or_else(|| parts.clash(&settings));
+        assert_eq!(why.as_deref(), want);
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod upsert;
 pub(crate) use access::{ADDRESS_HINT, address_fault};
 pub use access::{ArgillaAccess, ArgillaServer};
 #[cfg(feature = "hub")]
-pub(crate) use answers::{Response, read as read_answers};
+pub(crate) use answers::{Answers, Response, read as read_answers};
 #[cfg(feature = "hub")]
 pub(crate) use client::Client;
 #[cfg(feature = "hub")]

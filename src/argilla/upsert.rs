@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::N_BATCH_MAX;
-use super::client::{Client, Refusal, Verb, remote};
+use super::client::{Client, Refusal, Verb};
 use super::dataset::Dataset;
 use super::record::Record;
 use crate::Result;
@@ -140,7 +140,7 @@ impl<'a> Upserts<'a> {
         if done.items.len() != n_sent {
             let n_kept = done.items.len();
             let what = format!("Argilla was sent {n_sent} records and tells of {n_kept}");
-            return Err(remote(what, "run the command again: it doubles nothing"));
+            return Err(self.client.remote(&what, "run the command again: it doubles nothing"));
         }
         self.sent.n_taken += n_sent as u64;
         Ok(())
@@ -154,7 +154,8 @@ impl<'a> Upserts<'a> {
         if self.sent.n_taken == 0 && self.sent.n_refused >= N_REFUSED_FIRST_MAX {
             let n = self.sent.n_refused;
             let what = format!("Argilla refuses each of the first {n} records: {}", refusal.says);
-            return Err(remote(what, "choose another --dataset, or look at its settings there"));
+            let hint = "choose another --dataset, or look at its settings there";
+            return Err(self.client.remote(&what, hint));
         }
         Ok(())
     }

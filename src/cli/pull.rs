@@ -41,6 +41,7 @@ fn shown(pulled: &Pulled) -> String {
         (pulled.n_overruled, "rows where people prefer another answer than the judge"),
         (pulled.n_partly, "rows with an answer that nobody rated: there the judge's ratings stay"),
         (pulled.n_gone, "answered records that no row of this run has the texts of: not used"),
+        (pulled.n_strange, "ratings that are no whole number from 1 to 5: not used"),
         (pulled.n_drafts, "answers that were begun and not submitted: not used"),
         (pulled.n_discarded, "records that somebody put aside: not used"),
     ] {
@@ -50,10 +51,12 @@ fn shown(pulled: &Pulled) -> String {
     }
     lines.push(format!("written to {file}"));
     if n_rows > &0 {
+        // Whole: a recipe sees a shorter one from its own folder.
+        let file = std::path::absolute(&pulled.file).unwrap_or_else(|_| pulled.file.clone());
+        let file = toml::Value::from(&*file.to_string_lossy());
         lines.push(format!(
             "to make pairs of them, give the pair step these two lines and run the recipe again:\n  \
-             ratings_from = \"human-then-judge\"\n  human_ratings = {:?}",
-            pulled.file
+             ratings_from = \"human-then-judge\"\n  human_ratings = {file}"
         ));
     }
     lines.join("\n")

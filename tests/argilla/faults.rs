@@ -1,16 +1,17 @@
 //! Servers that are old, shut, in a bad state, slow, or cut off in the middle.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use stillroom::Error;
 use stillroom::argilla::ArgillaAccess;
 use stillroom::pipeline::{self, ArgillaOptions, Pushed};
 use stillroom::recipe::Recipe;
 use stillroom::web::Patience;
 
-use crate::run_folder::RunFolder;
+use crate::run_folder::{PAIRS, RunFolder, row};
 use crate::stand_in::{StandIn, Trick};
 
 fn options(url: &str, key: &str, n_attempts: u32) -> ArgillaOptions {
@@ -144,26 +145,121 @@ fn interrupted_anywhere_and_repeated_no_record_is_there_twice() {
     }
 }
 
+/// What a push could have changed: parts, and whether people are let in.
+fn shape(argilla: &StandIn) -> (Vec<Value>, Vec<Value>, Vec<Value>, bool) {
+    let set = &argilla.state().sets[0];
+    (set.fields.clone(), set.questions.clone(), set.metadata.clone(), set.is_ready)
+}
+
 #[test]
 fn a_data_set_that_takes_other_records_is_named_with_what_differs() {
     let argilla = StandIn::new();
     let run = RunFolder::with_rows(2);
-    let mut three = options(&argilla.url(), "owner.key", 2);
-    push(&run, &three).expect("it is made");
-    three.num_generations = Some(3);
+    let two = options(&argilla.url(), "owner.key", 2);
+    push(&run, &two).expect("it is made");
+    let three = ArgillaOptions { num_generations: Some(3), ..two.clone() };
+    let before = shape(&argilla);
     let words = ["`answers`", "no field `generations-2`", "choose another --dataset"];
     fail(&run, &three, &words);
+    assert_eq!(shape(&argilla), before);
     argilla.state().sets[0].fields.push(json!({
         "id": "x", "name": "image", "required": true, "settings": {"type": "image"},
     }));
-    fail(&run, &options(&argilla.url(), "owner.key", 2), &["it asks for a field `image`"]);
+    let before = shape(&argilla);
+    fail(&run, &two, &["it asks for a field `image`"]);
+    assert_eq!(shape(&argilla), before);
+}
+
+#[test]
+fn a_half_made_data_set_is_finished_only_where_what_is_there_fits() {
+    let argilla = StandIn::new();
+    let run = RunFolder::with_rows(2);
+    let options = options(&argilla.url(), "owner.key", 2);
+    push(&run, &options).expect("it is made");
+    let recipe = Recipe::load(&run.path().join("recipe.toml"), &[]).expect("a good recipe");
+    let check = || pipeline::check_argilla(&recipe, &options.access);
+    {
+        let set = &mut argilla.state().sets[0];
+        set.is_ready = false;
+        set.fields.truncate(2);
+        set.metadata.clear();
+        set.questions.remove(3);
+        set.questions[2]["settings"] = json!({"type": "span"});
+    }
+    let before = shape(&argilla);
+    fail(&run, &options, &["its question `generations-1-rating` is span, not rating"]);
+    let said = check().expect_err("it does not fit").to_string();
+    assert!(said.contains("is span, not rating"), "{said}");
+    assert_eq!(shape(&argilla), before);
+    // What is only missing is made.
+    argilla.state().sets[0].questions.truncate(2);
+    assert!(check().expect("it fits")[0].is_there);
+    push(&run, &options).expect("it is finished");
+    let (fields, questions, metadata, is_ready) = shape(&argilla);
+    assert_eq!((fields.len(), questions.len(), metadata.len(), is_ready), (4, 4, 5, true));
+}
+
+#[test]
+fn a_number_of_answers_that_nobody_knows_is_asked_for() {
+    let argilla = StandIn::new();
+    let run = RunFolder::of(PAIRS, &[row(0), row(1)]);
+    let mut options = options(&argilla.url(), "owner.key", 2);
+    let mut ask = |why: &str| {
+        let error = push(&run, &options).expect_err("nobody knows it");
+        assert_eq!(error.exit_code(), 2, "{error}");
+        assert!(error.to_string().contains(why), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("--num-generations")));
+        options.step = Some("dpo".to_owned());
+    };
+    let events = run.run().join("events.jsonl");
+    let whole = fs::read_to_string(&events).expect("what happened");
+    let cut = whole.trim_end().rsplit_once('\n').expect("several lines").0;
+    fs::write(&events, format!("{cut}\n")).expect("it can be written");
+    ask("the run has not finished");
+    fs::write(&events, whole).expect("it can be written");
+    let rows = run.run().join("steps/dpo.jsonl");
+    fs::rename(&rows, rows.with_extension("away")).expect("it is there");
+    ask("none is there");
+    assert!(argilla.state().asked.is_empty(), "nothing was asked meanwhile");
+    options.num_generations = Some(3);
+    push(&run, &options).expect("now it is known");
+    assert_eq!(argilla.state().sets[0].fields.len(), 5);
+}
+
+#[test]
+fn pages_that_do_not_add_up_are_read_again_or_told() {
+    let argilla = StandIn::new();
+    let run = RunFolder::with_rows(300);
+    let options = options(&argilla.url(), "owner.key", 2);
+    push(&run, &options).expect("it is made");
+    argilla.answer(0, "ann", "submitted", json!({"generations-0-rating": 5}));
+    argilla.answer(1, "ann", "draft", json!({}));
+    let pull = || pipeline::pull_argilla(&run.run(), &options);
+    let fewer = Trick::Twist(|page| page["total"] = json!(299));
+    argilla.play("offset=250", fewer);
+    let pulled = pull().expect("the second reading is whole");
+    assert_eq!((pulled.n_records, pulled.n_answers, pulled.n_drafts), (300, 1, 1));
+    for _ in 0..5 {
+        argilla.play("offset=250", fewer);
+    }
+    let said = pull().expect_err("it never stands still").to_string();
+    assert!(said.contains("records in `answers` changes while they are read"), "{said}");
+    let nothing_new = Trick::Twist(|page| page["items"] = json!([{"id": "record-0"}]));
+    argilla.play("offset=250", nothing_new);
+    let said = pull().expect_err("it would be read for ever").to_string();
+    assert!(said.contains("300 records in `answers`, shows 250 of them"), "{said}");
+    let nameless = Trick::Twist(|page| drop(page.as_object_mut().map(|page| page.remove("total"))));
+    argilla.play("offset=250", nameless);
+    let said = pull().expect_err("nobody knows the end").to_string();
+    assert!(said.contains("missing field `total`"), "{said}");
+    assert_eq!(pull().expect("the tricks are played").n_answers, 1);
 }
 
 #[test]
 fn a_server_that_refuses_every_record_is_not_asked_for_each() {
     let argilla = StandIn::new();
     let rows = (0..400).map(|i| {
-        let mut row = crate::run_folder::row(i);
+        let mut row = row(i);
         row["instruction"] = json!(format!("REFUSE {i}"));
         row
     });

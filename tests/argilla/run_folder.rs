@@ -37,6 +37,19 @@ num_generations = 2
 dataset_name = "answers"
 "#;
 
+/// The same without a step that pushes.
+pub(crate) const PAIRS: &str = r#"
+name = "small"
+flow = "load >> dpo"
+
+[steps.load]
+type = "LoadDataFromFileSystem"
+path = "rows.jsonl"
+
+[steps.dpo]
+type = "FormatTextGenerationDPO"
+"#;
+
 /// The key of the tests, which must be nowhere.
 pub(crate) const KEY: &str = "owner.key";
 
@@ -54,12 +67,17 @@ pub(crate) fn row(i: usize) -> Value {
 impl RunFolder {
     /// A run of these rows.
     pub(crate) fn new(rows: &[Value]) -> Self {
+        Self::of(RECIPE, rows)
+    }
+
+    /// A run of a recipe, named `small`, over these rows in `rows.jsonl`.
+    pub(crate) fn of(recipe: &str, rows: &[Value]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut lines = String::new();
         rows.iter().for_each(|row| writeln!(lines, "{row}").expect("a text grows"));
         let run = Self { folder };
         run.write("rows.jsonl", &lines);
-        run.write("recipe.toml", RECIPE);
+        run.write("recipe.toml", recipe);
         run.succeed(&["run", "recipe.toml", "--quiet"]);
         run
     }
@@ -108,7 +126,8 @@ impl RunFolder {
         assert_eq!(done.code, 0, "{words:?}: {}", done.stderr);
     }
 
-    fn start(&self, url: &str, words: &[&str]) -> Done {
+    /// A command, with Argilla at `url`.
+    pub(crate) fn start(&self, url: &str, words: &[&str]) -> Done {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stillroom"));
         command.args(words).current_dir(self.path()).stdin(Stdio::null()).env("NO_COLOR", "1");
         command.env("ARGILLA_API_URL", url).env("ARGILLA_API_KEY", KEY).env_remove("HF_TOKEN");

@@ -16,7 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use serde_json::{Value, json};
 
 /// What is done to one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Trick {
     /// Closes the connection before anything is done.
     CutBefore,
@@ -26,6 +26,8 @@ pub(crate) enum Trick {
     Stall,
     /// Answers with a status.
     Status(u16),
+    /// Does what was asked and tells it otherwise.
+    Twist(fn(&mut Value)),
 }
 
 /// A data set.
@@ -186,13 +188,17 @@ fn serve(shared: &Shared, mut stream: TcpStream) -> std::io::Result<()> {
                 drop(held.expect(UNPOISONED));
                 return Ok(());
             }
-            Some(Trick::CutAfter) | None => {
+            Some(Trick::CutAfter | Trick::Twist(_)) | None => {
                 let body = serde_json::from_slice(&body).unwrap_or_default();
-                answer(&mut state, &line, &key, body)
+                let mut answer = answer(&mut state, &line, &key, body);
+                if let Some(Trick::Twist(twist)) = trick {
+                    twist(&mut answer.1);
+                }
+                answer
             }
         };
         drop(state);
-        if trick == Some(Trick::CutAfter) {
+        if matches!(trick, Some(Trick::CutAfter)) {
             return Ok(());
         }
         let text = answer.to_string();

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::run_folder::{KEY, RunFolder, row};
-use crate::stand_in::StandIn;
+use crate::run_folder::{KEY, PAIRS, RunFolder, row};
+use crate::stand_in::{StandIn, Trick};
 
 const PUSH: [&str; 2] = ["push", "argilla"];
 const PULL: [&str; 2] = ["pull", "argilla"];
@@ -70,6 +70,63 @@ fn people_overrule_the_judge() {
     // Nobody rated both answers of the others: the judge's word stands.
     assert_eq!((chosen(1), chosen(3)), ("It is 1.", "It is 3."));
     assert_eq!(pairs.len(), 4);
+}
+
+#[test]
+fn what_people_said_of_a_row_without_a_pair_stays() {
+    let argilla = StandIn::new();
+    let mut tie = row(0);
+    tie["ratings"] = json!([3, 3]);
+    let run = RunFolder::of(PAIRS, &[tie, row(1)]);
+    assert_eq!(run.command(&argilla.url(), &PUSH, &["--step", "load"]).code, 0);
+    let both = json!({"generations-0-rating": 5, "generations-1-rating": 1});
+    argilla.answer(0, "ann", "submitted", both);
+    argilla.answer(1, "ann", "submitted", json!({"generations-0-rating": 5}));
+    for (ratings_from, n_pairs) in [("judge", 1), ("human-then-judge", 2), ("human", 1)] {
+        if ratings_from != "judge" {
+            let from = format!("steps.dpo.ratings_from={ratings_from}");
+            let file = "steps.dpo.human_ratings=runs/small/human.jsonl";
+            run.succeed(&["run", "recipe.toml", "--quiet", "--set", &from, "--set", file]);
+        }
+        assert_eq!(run.rows("steps/dpo.jsonl").len(), n_pairs, "{ratings_from}");
+        let pulled = run.command(&argilla.url(), &PULL, &[]);
+        assert!(!pulled.stdout.contains("no row of this run"), "{}", pulled.stdout);
+        let mut human = run.rows("human.jsonl");
+        human.sort_by_key(|row| row["instruction"].to_string());
+        let ratings: Vec<_> = human.iter().map(|row| &row["human_ratings"]).collect();
+        assert_eq!(ratings, [&json!([5, 1]), &json!([5, null])], "{ratings_from}");
+    }
+}
+
+#[test]
+fn the_lines_of_a_pull_are_good_in_any_folder() {
+    let argilla = StandIn::new();
+    let run = RunFolder::with_rows(1);
+    assert_eq!(run.command(&argilla.url(), &PUSH, &[]).code, 0);
+    let both = json!({"generations-0-rating": 5, "generations-1-rating": 1});
+    argilla.answer(0, "ann", "submitted", both);
+    let pulled = run.command(&argilla.url(), &PULL, &[]).stdout;
+    let lines = pulled.split_once("ratings_from").expect("the lines are told").1;
+    fs::create_dir(run.path().join("elsewhere")).expect("a folder");
+    let recipe = format!("{}ratings_from{lines}", PAIRS.replace("rows.jsonl", "../rows.jsonl"));
+    run.write("elsewhere/pasted.toml", &recipe);
+    run.succeed(&["run", "elsewhere/pasted.toml", "--quiet", "--out", "runs/small"]);
+    let pairs = run.rows("steps/dpo.jsonl");
+    assert_eq!((&pairs[0]["n_annotators"], &pairs[0]["chosen_rating"]), (&json!(1), &json!(5)));
+}
+
+#[test]
+fn ratings_that_nobody_asked_for_are_counted_and_not_used() {
+    let argilla = StandIn::new();
+    let run = RunFolder::with_rows(1);
+    assert_eq!(run.command(&argilla.url(), &PUSH, &[]).code, 0);
+    for (user, first, second) in [("ann", i64::MAX, 4), ("ben", i64::MAX, 0), ("eve", 3, 1)] {
+        let both = json!({"generations-0-rating": first, "generations-1-rating": second});
+        argilla.answer(0, user, "submitted", both);
+    }
+    let pulled = run.command(&argilla.url(), &PULL, &[]);
+    assert!(pulled.stdout.contains("3 ratings that are no whole number"), "{}", pulled.stdout);
+    assert_eq!(run.rows("human.jsonl")[0]["human_ratings"], json!([3, 2.5]));
 }
 
 #[test]
@@ -156,10 +213,18 @@ fn the_key_is_nowhere() {
         assert_eq!(done.code, 0, "{}", done.stderr);
         shown += &(done.stdout + &done.stderr);
         // A server that repeats the key in its refusal.
-        argilla.play("me/workspaces", crate::stand_in::Trick::Status(403));
+        argilla.play("me/workspaces", Trick::Status(403));
         let refused = run.command(&argilla.url(), &words, &["--json"]);
         assert!(refused.code == 4 && refused.stderr.contains("no *** today"), "{}", refused.stderr);
         shown += &(refused.stdout + &refused.stderr);
+    }
+    // Runs that end at the server: before the first step, and after the last.
+    for call in ["me/workspaces", "bulk"] {
+        argilla.play(call, Trick::Status(401));
+        let refused = run.start(&argilla.url(), &["run", "recipe.toml", "--json"]);
+        let said = refused.stdout + &refused.stderr;
+        assert!(refused.code == 4 && said.contains("no *** today"), "{call}: {said}");
+        shown += &said;
     }
     assert!(!shown.contains(KEY), "{shown}");
     expect_not_in(run.path());

@@ -119,8 +119,11 @@ fn a_column_that_is_null_at_first_keeps_what_comes_later() {
 /// `chosen_model` and `rejected_model` are missing with the walk-throughs' column names.
 #[test]
 fn pairs_name_their_models_under_the_walk_throughs_columns() {
-    let (folder, _) = run_new(LINEAR);
-    for row in step(folder.path(), "dpo") {
+    let (folder, summary) = run_new(LINEAR);
+    let pairs = step(folder.path(), "dpo");
+    assert!(!pairs.is_empty());
+    assert_eq!(pairs.len() + summary.n_dropped() as usize, 6);
+    for row in pairs {
         assert!(["a", "b"].map(Value::from).contains(&row["chosen_model"]));
         assert_ne!(row["chosen_model"], row["rejected_model"]);
     }
@@ -277,7 +280,9 @@ fn metadata_of_all_tasks_is_kept_until_it_is_not_wanted() {
 #[test]
 fn prefaces_and_numbers_are_no_instructions() {
     let (folder, _) = run_new(MATH);
-    for row in step(folder.path(), "expand") {
+    let expanded = step(folder.path(), "expand");
+    assert_eq!(expanded.len(), 4 * 3);
+    for row in expanded {
         let instruction = row["instruction"].as_str().unwrap();
         assert!(instruction.starts_with("Explain "), "{instruction:?}");
     }

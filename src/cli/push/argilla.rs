@@ -30,7 +30,7 @@ pub(in crate::cli) struct ArgillaArgs {
     #[arg(long, value_name = "NAME")]
     workspace: Option<String>,
 
-    /// Where Argilla is; the recipe's `api_url`, else ARGILLA_API_URL.
+    /// Where Argilla is; the recipe's `api_url` or ARGILLA_API_URL, which must agree.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
 

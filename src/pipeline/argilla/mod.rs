@@ -87,7 +87,7 @@ pub struct Pulled {
     pub dataset: String,
     /// The workspace that holds it.
     pub workspace: String,
-    /// The step whose rows were answered.
+    /// The step whose rows come first; rows that it lacks are found in other steps.
     pub step: String,
     /// Records of the data set.
     pub n_records: u64,
@@ -103,6 +103,8 @@ pub struct Pulled {
     pub n_overruled: u64,
     /// Answered records that belong to no row of the run.
     pub n_gone: u64,
+    /// Ratings that are none of those that are asked for, and are not used.
+    pub n_strange: u64,
     /// Answers that were begun and not submitted.
     pub n_drafts: u64,
     /// Records that somebody put aside.

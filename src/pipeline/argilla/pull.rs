@@ -1,17 +1,19 @@
 //! People's answers as columns, in a file of the run's folder.
 //!
 //! A line is a row that somebody answered, with the columns of its step and what people said. An
-//! answer belongs to the texts that were rated: one to texts that are in the run no more is counted
-//! and told, and is nobody else's.
+//! answer belongs to the texts that were rated, whichever step of the run holds them: a row that
+//! made no pair is in no pair step, and what people said of it may be what makes it one. An answer to
+//! texts that are in the run no more is counted and told, and is nobody else's.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::target::Target;
 use super::{ArgillaOptions, Pulled};
-use crate::argilla::{Client, Dataset, Place, Response, read_answers};
+use crate::argilla::{Answers, Client, Dataset, Place, Response, read_answers};
 use crate::data::row::Columns;
 use crate::data::{disk, journal};
 use crate::pipeline::steps::{
@@ -22,6 +24,9 @@ use crate::{Error, Result};
 /// Each person's answer, as it was given.
 const HUMAN_ANSWERS: &str = "human_answers";
 
+/// The ratings that a push asks for.
+const RATINGS: RangeInclusive<i64> = 1..=5;
+
 /// The file in the run's folder.
 const FILE: &str = "human.jsonl";
 
@@ -31,14 +36,11 @@ pub(super) fn pull(root: &Path, options: &ArgillaOptions) -> Result<Pulled> {
         let hint = "leave --dry-run out: a pull changes nothing there".to_owned();
         return Err(Error::Usage { what: "a pull has no dry run".to_owned(), hint });
     }
-    let target = Target::find(root, options)?;
+    let target = Target::find_rated(root, options)?;
     let client = Client::new(options.access.server(target.url.as_deref())?)?;
     let place = Place { dataset: &target.dataset, workspace: target.workspace.as_deref() };
     let dataset = Dataset::find(&client, place)?;
-    let mut answers: HashMap<String, Vec<Response>> = HashMap::new();
-    let counted = read_answers(&client, &dataset, &mut |id, responses| {
-        answers.entry(id).or_default().extend(responses);
-    })?;
+    let (answers, counted) = read_answers(&client, &dataset)?;
     let mut pulled = Pulled {
         file: root.join(FILE),
         dataset: dataset.name.clone(),
@@ -50,23 +52,36 @@ pub(super) fn pull(root: &Path, options: &ArgillaOptions) -> Result<Pulled> {
         n_gone: counted.n_nameless,
         ..Pulled::default()
     };
+    let lines = lines(&target, answers, &mut pulled)?;
+    disk::write_atomic(&pulled.file, &lines)?;
+    Ok(pulled)
+}
+
+/// A line for each answered row: those of the step that is meant, then those that only other steps
+/// have, of the latest that has them.
+fn lines(target: &Target, mut answers: Answers, pulled: &mut Pulled) -> Result<Vec<u8>> {
     let mut people = BTreeSet::new();
     let mut lines = Vec::new();
-    for entry in journal::read(&target.run.journal(target.step))? {
-        let row = entry?.1.row.columns;
-        let Some((id, n_generations)) = rated(&row) else { continue };
-        // Rows of equal texts are one record, and one line.
-        let Some(responses) = answers.remove(&id) else { continue };
-        people.extend(responses.iter().map(|response| response.user_id.clone()));
-        pulled.n_answers += responses.len() as u64;
-        let row = answered(row, &responses, n_generations, &mut pulled);
-        serde_json::to_writer(&mut lines, &row).expect("columns are plain JSON");
-        lines.push(b'\n');
+    let others = (0..target.run.steps.len()).rev().filter(|step| *step != target.step);
+    for step in std::iter::once(target.step).chain(others) {
+        if answers.is_empty() {
+            break;
+        }
+        for entry in journal::read(&target.run.journal(step))? {
+            let row = entry?.1.row.columns;
+            let Some((id, n_generations)) = rated(&row) else { continue };
+            // Rows of equal texts are one record, and one line.
+            let Some(responses) = answers.remove(&id) else { continue };
+            people.extend(responses.iter().map(|response| response.user_id.clone()));
+            pulled.n_answers += responses.len() as u64;
+            let row = answered(row, &responses, n_generations, pulled);
+            serde_json::to_writer(&mut lines, &row).expect("columns are plain JSON");
+            lines.push(b'\n');
+        }
     }
     pulled.n_annotators = people.len() as u64;
     pulled.n_gone += answers.len() as u64;
-    disk::write_atomic(&pulled.file, &lines)?;
-    Ok(pulled)
+    Ok(lines)
 }
 
 /// The name of what people rate in a row, and how many answers it has.
@@ -84,7 +99,8 @@ fn answered(
     n_generations: usize,
     pulled: &mut Pulled,
 ) -> Columns {
-    let rating = |response: &Response, i| response.value(&rating_question(i))?.as_i64();
+    let given = |response: &Response, i| response.value(&rating_question(i)).cloned();
+    let rating = |response: &Response, i| taken(&given(response, i)?);
     let reason = |response: &Response, i| {
         let text = response.value(&rationale_question(i))?.as_str()?;
         (!text.trim().is_empty()).then(|| text.to_owned())
@@ -106,6 +122,9 @@ fn answered(
             })
         })
         .collect();
+    let given = responses.iter().flat_map(|one| (0..n_generations).filter_map(|i| given(one, i)));
+    let is_strange = |given: &Value| !given.is_null() && taken(given).is_none();
+    pulled.n_strange += given.filter(is_strange).count() as u64;
     pulled.n_rows += 1;
     pulled.n_partly += u64::from(means.iter().any(Option::is_none));
     pulled.n_overruled += u64::from(is_overruled(&row, &means));
@@ -114,6 +133,11 @@ fn answered(
     row.insert(N_ANNOTATORS.to_owned(), json!(responses.len()));
     row.insert(HUMAN_ANSWERS.to_owned(), Value::Array(each));
     row
+}
+
+/// A rating that can be used: of a data set that somebody made otherwise, others come back.
+fn taken(given: &Value) -> Option<i64> {
+    given.as_i64().filter(|rating| RATINGS.contains(rating))
 }
 
 fn mean(ratings: impl Iterator<Item = i64>) -> Option<f64> {
@@ -160,6 +184,14 @@ mod tests {
         assert!(!is(json!([3, 3]), &[Some(4.0), Some(1.0)]));
         assert!(!is(json!([2, 3]), &[Some(4.0), None]));
         assert!(!is(json!([2]), &[Some(4.0), Some(1.0)]));
+    }
+
+    #[test]
+    fn a_rating_is_one_that_was_asked_for() {
+        for strange in [json!(0), json!(6), json!(i64::MAX), json!(4.5), json!("4"), json!(null)] {
+            assert_eq!(taken(&strange), None, "{strange}");
+        }
+        assert_eq!((taken(&json!(1)), taken(&json!(5))), (Some(1), Some(5)));
     }
 
     #[test]

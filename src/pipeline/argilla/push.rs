@@ -23,7 +23,7 @@ pub(super) fn push(
         workspace: target.workspace.clone(),
         dataset: target.dataset.clone(),
         step: target.step_name().to_owned(),
-        num_generations: target.n_generations,
+        num_generations: target.n_generations()?,
         is_dry_run: options.dry_run,
         is_finished: target.run.is_finished()?,
         ..Pushed::default()
@@ -42,11 +42,12 @@ fn records(
     pushed: &mut Pushed,
     each: &mut dyn FnMut(Record, String) -> Result<()>,
 ) -> Result<()> {
-    let settings = argilla_settings(target.n_generations);
+    let n_generations = pushed.num_generations;
+    let settings = argilla_settings(n_generations);
     for entry in journal::read(&target.run.journal(target.step))? {
         let row = entry?.1.row;
         pushed.n_rows += 1;
-        match argilla_record(&row.columns, target.n_generations, &settings) {
+        match argilla_record(&row.columns, n_generations, &settings) {
             Ok(record) => {
                 pushed.n_records += 1;
                 each(record, row.id.to_string())?;
@@ -68,7 +69,7 @@ fn send(
     use crate::argilla::{Client, Dataset, Place, Upserts};
 
     let client = Client::new(access.server(target.url.as_deref())?)?;
-    let settings = argilla_settings(target.n_generations);
+    let settings = argilla_settings(pushed.num_generations);
     let place = Place { dataset: &target.dataset, workspace: target.workspace.as_deref() };
     let dataset = Dataset::open(&client, place, &settings)?;
     pushed.workspace = Some(dataset.workspace.clone());

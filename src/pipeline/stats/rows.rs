@@ -156,7 +156,10 @@ fn ordered(orders: &Value, per_order: &Value) -> Option<OrderedRatings> {
     let fits = |(order, ratings): (&Vec<usize>, &Vec<Option<f64>>)| {
         order.len() == ratings.len() && order.iter().all(|text| *text < ratings.len())
     };
-    let is_whole = orders.len() == ratings.len() && orders.iter().zip(&ratings).all(fits);
+    let n_texts = orders.first().map_or(0, Vec::len);
+    let is_whole = orders.len() == ratings.len()
+        && orders.iter().all(|order| order.len() == n_texts)
+        && orders.iter().zip(&ratings).all(fits);
     (is_whole && orders.len() > 1).then_some(OrderedRatings { orders, ratings })
 }
 
@@ -306,6 +309,11 @@ mod tests {
         assert_eq!((answers.len(), answers[1].rating, answers[0].model), (2, None, None));
         assert_eq!(odd.orders(), None);
         assert!(judge(json!({"ratings": 4, "distilabel_metadata": [1]})).answers().is_empty());
+        let orders = |orders: Value, ratings: Value| {
+            judge(json!({"ratings_orders": orders, "ratings_per_order": ratings})).orders()
+        };
+        assert!(orders(json!([[0, 1], [1, 0]]), json!([[1, 2], [3, 4]])).is_some());
+        assert_eq!(orders(json!([[0, 1], [0]]), json!([[1, 2], [3]])), None);
     }
 
     #[test]
