@@ -230,9 +230,14 @@ impl Client {
     fn shown(&self, text: &str, n_max: usize) -> String {
         let ArgillaServer { api_key, hf_token, .. } = &self.server;
         let secrets = [Some(api_key), hf_token.as_ref()].into_iter().flatten();
+        // A key of a few letters is in ordinary words, and nobody could take it from there.
+        let secrets = secrets.filter(|secret| secret.0.len() >= N_SECRET_MIN);
         short(secrets.fold(text.to_owned(), |text, secret| text.replace(&secret.0, "***")), n_max)
     }
 }
+
+/// Shortest key that is looked for in texts.
+const N_SECRET_MIN: usize = 6;
 
 const KEY_HEADER: &str = "X-Argilla-Api-Key";
 
