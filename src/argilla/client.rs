@@ -10,14 +10,11 @@ use ureq::http::{Response, header};
 use ureq::{Agent, Body};
 
 use super::ArgillaServer;
-use crate::web::{Failure, agent, body_text, failed_call, is_passing, patiently};
+use crate::web::{Failure, N_SAYS_MAX, agent, body_text, failed_call, is_passing, patiently, told};
 use crate::{Error, Result};
 
 /// Most bytes of an answer: a thousand long records.
 const ANSWER_BYTES_MAX: u64 = 512 << 20;
-
-/// Most characters of what the server says that are told.
-const N_SAID_MAX: usize = 400;
 
 /// Most characters of an error, what the server says included.
 const N_ERROR_MAX: usize = 1000;
@@ -167,7 +164,7 @@ impl Client {
         if status.is_success() {
             return Ok(Ok(text));
         }
-        Ok(Err(Refusal { status: status.as_u16(), says: self.shown(&said(&text), N_SAID_MAX) }))
+        Ok(Err(Refusal { status: status.as_u16(), says: self.shown(&said(&text), N_SAYS_MAX) }))
     }
 
     fn send(
@@ -225,19 +222,13 @@ impl Client {
         Error::Remote { what: self.shown(what, N_ERROR_MAX), hint, source: None }
     }
 
-    /// A text as it may be shown, of at most `n_max` characters. The secrets go first: of one that
-    /// was cut in two, the first half would be found no more.
+    /// A text as it may be shown.
     fn shown(&self, text: &str, n_max: usize) -> String {
         let ArgillaServer { api_key, hf_token, .. } = &self.server;
         let secrets = [Some(api_key), hf_token.as_ref()].into_iter().flatten();
-        // A key of a few letters is in ordinary words, and nobody could take it from there.
-        let secrets = secrets.filter(|secret| secret.0.len() >= N_SECRET_MIN);
-        short(secrets.fold(text.to_owned(), |text, secret| text.replace(&secret.0, "***")), n_max)
+        told(text, secrets.map(|secret| secret.0.as_str()), n_max)
     }
 }
-
-/// Shortest key that is looked for in texts.
-const N_SECRET_MIN: usize = 6;
 
 const KEY_HEADER: &str = "X-Argilla-Api-Key";
 
@@ -263,13 +254,6 @@ fn said(body: &str) -> String {
     }
     let text = detail.as_str().or(detail["params"]["detail"].as_str()).or(body["message"].as_str());
     text.map_or_else(|| detail.to_string(), str::to_owned)
-}
-
-fn short(text: String, n_max: usize) -> String {
-    match text.char_indices().nth(n_max) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text,
-    }
 }
 
 #[cfg(test)]
@@ -298,8 +282,8 @@ mod tests {
         let server = access.server(None).unwrap();
         let client = Client { agent: agent(&server.url, &server.patience), server };
         // The cut goes through the key.
-        let before = "é".repeat(N_SAID_MAX - 4);
-        let shown = client.shown(&format!("{before}the-secret and more"), N_SAID_MAX);
+        let before = "é".repeat(N_SAYS_MAX - 4);
+        let shown = client.shown(&format!("{before}the-secret and more"), N_SAYS_MAX);
         assert_eq!(shown, format!("{before}*** ..."));
         let error = client.remote(&"the-secret".repeat(500), "the-secret");
         let what = error.to_string();

@@ -2,8 +2,9 @@
 //! where there is none.
 //!
 //! A published data set keeps its fields and questions for ever, so one that does not fit is an
-//! error that names what differs, and is looked at whole before anything in it is changed. Each step can be repeated: what a lost answer has made already is
-//! met as a conflict, and is then what was wanted.
+//! error that names what differs, and is looked at whole before anything in it is changed. Each step
+//! can be repeated: what a lost answer has made already is met as a conflict, and is then what was
+//! wanted.
 
 use std::collections::BTreeMap;
 

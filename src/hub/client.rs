@@ -10,9 +10,9 @@ use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
 use super::HubOptions;
-use super::repo_id::{RepoId, is_safe};
+use super::repo_id::{RepoId, encoded, is_safe};
 use crate::Error;
-use crate::web::{Failure, agent, body_text, failed_call, is_passing, told};
+use crate::web::{Failure, N_SAYS_MAX, agent, body_text, failed_call, is_passing, told};
 
 /// Most bytes of a repository's list of files.
 const LIST_BYTES_MAX: u64 = 64 << 20;
@@ -132,9 +132,7 @@ impl<'a> Client<'a> {
     }
 
     fn file_url(&self, commit: &str, name: &str) -> String {
-        // What an address gives a meaning to is written so that it has none.
-        let name = name.replace('%', "%25").replace(' ', "%20").replace('?', "%3F");
-        let name = name.replace('#', "%23");
+        let name = name.split('/').map(encoded).collect::<Vec<_>>().join("/");
         format!("{}/{}/resolve/{commit}/{name}", self.options.endpoint, self.repo.page())
     }
 
@@ -218,7 +216,7 @@ impl<'a> Client<'a> {
 
     /// A server's words as they may be shown.
     fn told(&self, words: &str) -> String {
-        told(words, self.options.token.as_deref())
+        told(words, self.options.token.as_deref(), N_SAYS_MAX)
     }
 
     fn strange(&self, what: &str) -> Error {

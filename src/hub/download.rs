@@ -8,10 +8,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 use super::client::{Client, FileInfo};
+use super::digest::{git_blob, hex};
 use super::hashing::Hashing;
 use super::{HubOptions, Progress};
 use crate::web::{Failure, patiently};
@@ -199,15 +199,14 @@ impl Partial {
 
     fn check(&mut self, wanted: &Wanted<'_>) -> Result<()> {
         let want = &wanted.info.etag;
-        let hash = match self.hasher.take() {
-            Some(hasher) => hasher.finalize().to_vec(),
+        let found = match self.hasher.take() {
+            Some(hasher) => hex(&hasher.finalize()),
             None if is_hex(want, 40) => {
                 let hash = git_hash(&mut self.file, self.n_done);
                 hash.map_err(|e| Error::disk("read", &self.path, e))?
             }
             None => return Ok(()),
         };
-        let found: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         if found == want.to_ascii_lowercase() {
             return Ok(());
         }
@@ -233,15 +232,14 @@ fn fill(body: &mut dyn io::Read, piece: &mut [u8]) -> (usize, Option<io::Result<
     (n, None)
 }
 
-/// Git's name for a content: SHA-1 over its kind, its length and itself.
-fn git_hash(file: &mut File, n_bytes: u64) -> io::Result<Vec<u8>> {
-    let mut hasher = Sha1::new();
-    hasher.update(format!("blob {n_bytes}\0"));
+/// Git's name for what is in a file.
+fn git_hash(file: &mut File, n_bytes: u64) -> io::Result<String> {
+    let mut hasher = git_blob(n_bytes);
     file.rewind()?;
     let mut piece = vec![0; PIECE_BYTES];
     loop {
         match file.read(&mut piece)? {
-            0 => return Ok(hasher.finalize().to_vec()),
+            0 => return Ok(hex(&hasher.finalize())),
             n => hasher.update(&piece[..n]),
         }
     }

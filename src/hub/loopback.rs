@@ -6,10 +6,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
-use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
+
+use super::HubOptions;
+use super::digest::{git_blob, hex};
+use crate::web::Patience;
 
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -78,7 +83,7 @@ pub(crate) struct Loopback {
 const N_SMALL: usize = 1000;
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }
 
 /// The name of a file's blob: git's for a small one.
@@ -86,8 +91,9 @@ pub(crate) fn etag(bytes: &[u8]) -> String {
     if bytes.len() > N_SMALL {
         return sha256(bytes);
     }
-    let blob = [format!("blob {}\0", bytes.len()).as_bytes(), bytes].concat();
-    Sha1::digest(blob).iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut hasher = git_blob(bytes.len() as u64);
+    hasher.update(bytes);
+    hex(&hasher.finalize())
 }
 
 impl Loopback {
@@ -114,6 +120,21 @@ impl Loopback {
 
     pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// How a test speaks with it: as `secret`, three times and without a pause.
+    pub(crate) fn options(&self, cache: &Path) -> HubOptions {
+        HubOptions {
+            endpoint: self.endpoint(),
+            token: Some("secret".to_owned()),
+            cache: cache.to_owned(),
+            offline: false,
+            patience: Patience {
+                silence: Duration::from_secs(20),
+                n_attempts: 3,
+                pause: Duration::ZERO,
+            },
+        }
     }
 
     /// The next answers with this file's bytes are treated so, one each.

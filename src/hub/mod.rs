@@ -14,6 +14,8 @@ mod client;
 #[cfg(feature = "hub")]
 pub mod data_set;
 #[cfg(feature = "hub")]
+mod digest;
+#[cfg(feature = "hub")]
 mod download;
 mod env;
 #[cfg(feature = "hub")]
@@ -38,8 +40,6 @@ mod tests;
 use std::path::PathBuf;
 
 pub use names::{check_branch, check_repo};
-#[cfg(feature = "hub")]
-use repo_id::is_safe as is_safe_name;
 
 use crate::Result;
 use crate::web::Patience;

@@ -65,3 +65,12 @@ pub(super) fn is_safe(name: &str) -> bool {
     let part = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['\\', ':', '\0']);
     name.split('/').all(part)
 }
+
+/// A part of an address, with everything outside the plainest letters encoded.
+pub(super) fn encoded(part: &str) -> String {
+    let letter = |b: u8| match b {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(b).to_string(),
+        _ => format!("%{b:02X}"),
+    };
+    part.bytes().map(letter).collect()
+}

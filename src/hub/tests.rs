@@ -40,17 +40,7 @@ impl Fetcher {
     fn new(files: &[(&str, Vec<u8>)]) -> Self {
         let hub = Loopback::new(files);
         let cache = tempfile::tempdir().unwrap();
-        let options = HubOptions {
-            endpoint: hub.endpoint(),
-            token: Some("secret".to_owned()),
-            cache: cache.path().to_owned(),
-            offline: false,
-            patience: Patience {
-                silence: Duration::from_secs(20),
-                n_attempts: 3,
-                pause: Duration::ZERO,
-            },
-        };
+        let options = hub.options(cache.path());
         Self { hub, options, cache }
     }
 

@@ -12,7 +12,7 @@ mod retry;
 use std::time::Duration;
 
 #[cfg(feature = "hub")]
-pub(crate) use request::{agent, body_text, failed_call, is_passing, told};
+pub(crate) use request::{N_SAYS_MAX, agent, body_text, failed_call, is_passing, told};
 #[cfg(feature = "hub")]
 pub(crate) use retry::{Failure, patiently};
 

@@ -11,7 +11,10 @@ use super::retry::{Failure, Passing};
 use crate::Error;
 
 /// Most letters of a server's own words that are shown.
-const N_SAYS_MAX: usize = 400;
+pub(crate) const N_SAYS_MAX: usize = 400;
+
+/// Shortest secret that is looked for in texts.
+const N_SECRET_MIN: usize = 6;
 
 /// A client for the place at `endpoint`.
 ///
@@ -56,13 +59,22 @@ pub(crate) fn failed_call(e: ureq::Error) -> Failure {
     })
 }
 
-/// A server's words as they may be shown: in one line, of some length, without the secret.
-pub(crate) fn told(words: &str, secret: Option<&str>) -> String {
-    let words = match secret {
-        Some(secret) if !secret.is_empty() => words.replace(secret, "***"),
-        Some(_) | None => words.to_owned(),
-    };
-    words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(N_SAYS_MAX).collect()
+/// A server's words as they may be shown: in one line, of at most `n_max` letters, without secrets.
+/// Those go first: of one that was cut in two, the first half would be found no more. A secret of a
+/// few letters stays: it is in ordinary words, and nobody could take it from there.
+pub(crate) fn told<'s>(
+    words: &str,
+    secrets: impl IntoIterator<Item = &'s str>,
+    n_max: usize,
+) -> String {
+    let secrets = secrets.into_iter().filter(|secret| secret.len() >= N_SECRET_MIN);
+    let words = secrets.fold(words.to_owned(), |words, secret| words.replace(secret, "***"));
+    let mut letters = words.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut told: String = letters.by_ref().take(n_max).collect();
+    if letters.next().is_some() {
+        told.push_str("...");
+    }
+    told
 }
 
 /// Whether a status may be another one soon; `wanted` is what was asked for.

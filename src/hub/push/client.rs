@@ -9,7 +9,7 @@ use ureq::typestate::WithBody;
 use ureq::{Agent, Body, RequestBuilder};
 
 use crate::hub::HubOptions;
-use crate::web::{Failure, agent, body_text, failed_call, is_passing, patiently, told};
+use crate::web::{Failure, N_SAYS_MAX, agent, body_text, failed_call, is_passing, patiently, told};
 use crate::{Error, Result};
 
 /// Where tokens are made.
@@ -162,7 +162,7 @@ impl<'a> Client<'a> {
 
     /// A server's words as they may be shown: in one line, of some length, without the token.
     pub(super) fn told(&self, words: &str) -> String {
-        told(words, Some(self.token))
+        told(words, [self.token], N_SAYS_MAX)
     }
 
     /// The error of an answer that cannot be the Hub's.
@@ -174,13 +174,4 @@ impl<'a> Client<'a> {
             source: None,
         })
     }
-}
-
-/// A part of an address, with everything outside the plainest letters encoded.
-pub(super) fn encoded(part: &str) -> String {
-    let letter = |b: u8| match b {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(b).to_string(),
-        _ => format!("%{b:02X}"),
-    };
-    part.bytes().map(letter).collect()
 }

@@ -6,10 +6,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use super::client::{Client, encoded};
+use super::client::Client;
 use super::hashed::Hashed;
 use super::plan::Plan;
-use super::repository::{is_commit, post_json};
+use super::repository::post_json;
+use crate::hub::cache::is_commit;
+use crate::hub::repo_id::encoded;
 use crate::web::Failure;
 use crate::{Error, Result};
 

@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 
-use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::LocalFile;
+use crate::hub::digest::{git_blob, hex};
 use crate::{Error, Result};
 
 /// Bytes read at a time.
@@ -37,8 +37,7 @@ impl<'a> Hashed<'a> {
         let failed = |e| Error::disk("read", &file.path, e);
         let mut source = File::open(&file.path).map_err(failed)?;
         let n_bytes = source.metadata().map_err(failed)?.len();
-        let mut git = Sha1::new();
-        git.update(git_header(n_bytes));
+        let mut git = git_blob(n_bytes);
         let mut sha256 = Sha256::new();
         let mut sample = Vec::new();
         let mut piece = vec![0; PIECE_BYTES];
@@ -73,20 +72,10 @@ impl<'a> Hashed<'a> {
         let read = File::open(path)
             .and_then(|source| source.take(self.n_bytes + 1).read_to_end(&mut content));
         read.map_err(|e| Error::disk("read", path, e))?;
-        let mut git = Sha1::new();
-        git.update(git_header(self.n_bytes));
+        let mut git = git_blob(self.n_bytes);
         git.update(&content);
         if hex(&git.finalize()) == self.git { Ok(content) } else { Err(changed(self.file)) }
     }
-}
-
-/// What git hashes before a blob's bytes.
-fn git_header(n_bytes: u64) -> String {
-    format!("blob {n_bytes}\0")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The error of a file that is written to meanwhile.

@@ -149,17 +149,19 @@ fn send(
             kept(Storage::new(client, url)?.put(url, part, tell)?)?;
         }
         Upload::Parts { part_bytes, urls, complete } => {
-            let storage = Storage::new(client, complete)?;
+            // One client, and so one connection, for all of them.
+            let storage = Storage::new(client, urls.first().unwrap_or(complete))?;
             let mut parts = Vec::with_capacity(urls.len());
             for (number, url) in (1_u64..).zip(urls) {
                 let start = (number - 1) * part_bytes;
                 let n_bytes = (*part_bytes).min(hashed.n_bytes - start);
                 let part = Part { hashed, start, n_bytes };
-                let mark = send_part(client, url, part, tell)?;
+                let mark = send_part(client, &storage, url, part, tell)?;
                 parts.push(json!({"partNumber": number, "etag": mark}));
             }
             let body = json!({"oid": hashed.sha256, "parts": parts});
-            kept(storage.post(complete, &body, &format!("the end of the upload of {name}"))?)?;
+            let what = format!("the end of the upload of {name}");
+            kept(Storage::new(client, complete)?.post(complete, &body, &what)?)?;
         }
     }
     if let Some(url) = &order.verify {
@@ -173,12 +175,12 @@ fn send(
 /// Sends one part, again while that may help; the mark that it is kept under.
 fn send_part(
     client: &Client<'_>,
+    storage: &Storage<'_, '_>,
     url: &str,
     part: Part<'_>,
     tell: &mut dyn FnMut(Progress<'_>),
 ) -> Result<String, Failure> {
     let name = &part.hashed.file.name;
-    let storage = Storage::new(client, url)?;
     let give_up = |why: String| client.gave_up(&format!("upload {name}"), &why);
     let put =
         patiently(&client.options.patience, || (false, storage.put(url, part, tell)), give_up)?;

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::client::{Answer, Client, TOKENS, encoded};
+use super::client::{Answer, Client, TOKENS};
 use super::plan::Remote;
-use crate::hub::is_safe_name;
+use crate::hub::cache::is_commit;
+use crate::hub::repo_id::{encoded, is_safe};
 use crate::web::{Failure, body_text};
 use crate::{Error, Result};
 
@@ -186,7 +187,7 @@ fn take_page(
         let (Some(name), Some(git)) = (entry["path"].as_str(), entry["oid"].as_str()) else {
             return Err(client.strange("a file without a name or a hash"));
         };
-        if !is_safe_name(name) {
+        if !is_safe(name) {
             return Err(client.strange(&format!("a file called `{name}`")));
         }
         let sha256 = entry["lfs"]["oid"].as_str().map(str::to_owned);
@@ -225,11 +226,6 @@ pub(super) fn readme(client: &Client<'_>, commit: &str) -> Result<Option<String>
         return Err(client.refused(answer, "README.md"));
     }
     body_text(&mut answer, README_BYTES_MAX).map(Some)
-}
-
-/// Whether text is a commit's hash.
-pub(super) fn is_commit(text: &str) -> bool {
-    text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
@@ -11,7 +10,6 @@ use parquet::file::properties::WriterProperties;
 
 use super::*;
 use crate::hub::loopback::{BRANCH, COMMIT, CONVERTED, Loopback, Trick};
-use crate::web::Patience;
 
 /// Rows of a group of the Parquet files here.
 const N_GROUP_ROWS: usize = 100;
@@ -47,17 +45,7 @@ impl Story {
     fn new(files: &[(&str, Vec<u8>)]) -> Self {
         let hub = Loopback::new(files);
         let cache = tempfile::tempdir().unwrap();
-        let options = HubOptions {
-            endpoint: hub.endpoint(),
-            token: Some("secret".to_owned()),
-            cache: cache.path().join("hub"),
-            offline: false,
-            patience: Patience {
-                silence: Duration::from_secs(20),
-                n_attempts: 3,
-                pause: Duration::ZERO,
-            },
-        };
+        let options = hub.options(&cache.path().join("hub"));
         Self { hub, options, cache, spec: LoadDataFromHub::new("org/name") }
     }
 
