@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::pipeline::shell_word;
 use crate::{Error, Result};
 
 /// The exit code of an interrupted command.
@@ -27,14 +28,6 @@ pub(super) fn watch() -> Result<Arc<AtomicBool>> {
 
 /// This process's command, to be typed again.
 pub(super) fn this_command() -> String {
-    let quoted = |word: String| {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
-        if !word.is_empty() && word.chars().all(is_plain) {
-            word
-        } else {
-            format!("'{}'", word.replace('\'', "'\\''"))
-        }
-    };
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    words.map(quoted).collect::<Vec<_>>().join(" ")
+    words.map(|word| shell_word(&word)).collect::<Vec<_>>().join(" ")
 }

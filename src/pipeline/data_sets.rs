@@ -20,6 +20,9 @@ use crate::{Error, Result};
 /// Bytes at the end of a Parquet file that are looked at first: most metadata is shorter.
 const END_BYTES: u64 = 64 << 10;
 
+/// Bytes of a file of lines that are asked for at a time: where it ends for us, only they tell.
+const LINES_BYTES: u64 = 1 << 20;
+
 /// Bytes asked for at a time.
 const PIECE_BYTES: u64 = 8 << 20;
 
@@ -153,15 +156,19 @@ impl Fetch<'_> {
             return Ok(path);
         }
         let n_bytes = self.set.n_bytes(name)?;
-        let is_ranged = n_bytes == 0 || self.set.range(name, &(0..1))?.is_some();
-        if !is_ranged {
+        let first = 0..n_bytes.min(LINES_BYTES);
+        if first.is_empty() {
             return self.set.whole(name, self.progress);
         }
+        let Some(bytes) = self.set.range(name, &first)? else {
+            return self.set.whole(name, self.progress);
+        };
         let mut lines = Lines { n_left: n_lines, is_blank: true };
         write_part(&target, |file| {
-            let mut at = 0;
+            put(file, &target, 0, &bytes[..lines.take(&bytes)])?;
+            let mut at = first.end;
             while at < n_bytes && lines.n_left > 0 {
-                let piece = at..n_bytes.min(at + (1 << 20));
+                let piece = at..n_bytes.min(at + LINES_BYTES);
                 self.pieces(name, piece.clone(), |at, bytes| {
                     put(file, &target, at, &bytes[..lines.take(bytes)])
                 })?;

@@ -42,6 +42,7 @@ pub use argilla::{
     pull_argilla, push_argilla,
 };
 pub use brought::{Brought, columns};
+pub(crate) use deliver::shell_word;
 pub use deliver::{Delivered, Delivery, PushHubOptions, PushedHub, Remotes, check_push, push_hub};
 pub use export::{ExportOptions, Exported, export};
 pub use local::{LocalModels, TINY};

@@ -17,7 +17,7 @@ use crate::argilla::{Answers, Client, Dataset, Place, Response, read_answers};
 use crate::data::row::Columns;
 use crate::data::{disk, journal};
 use crate::pipeline::steps::{
-    HUMAN_RATINGS, HUMAN_RATIONALES, N_ANNOTATORS, rated_id, rating_question, rationale_question,
+    HUMAN_RATINGS, HUMAN_RATIONALES, N_ANNOTATORS, rated, rating_question, rationale_question,
 };
 use crate::{Error, Result};
 
@@ -82,14 +82,6 @@ fn lines(target: &Target, mut answers: Answers, pulled: &mut Pulled) -> Result<V
     pulled.n_annotators = people.len() as u64;
     pulled.n_gone += answers.len() as u64;
     Ok(lines)
-}
-
-/// The name of what people rate in a row, and how many answers it has.
-fn rated(row: &Columns) -> Option<(String, usize)> {
-    let generations = row.get("generations")?.as_array()?;
-    let generations = generations.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;
-    let id = rated_id(row.get("instruction")?.as_str()?, &generations);
-    Some((id, generations.len()))
 }
 
 /// The row with what people said.

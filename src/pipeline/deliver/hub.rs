@@ -3,13 +3,12 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
+use super::shell_word as word;
 use crate::data::dataset::{self, CardFiles};
 use crate::data::folder::RunFolder;
-use crate::data::lines;
 use crate::hub::push::{self, Fate, LocalFile, Push};
 use crate::hub::{HubOptions, Progress};
+use crate::pipeline::export::reader::RunReader;
 use crate::recipe::spec::PushToHub;
 use crate::{Error, Result};
 
@@ -57,15 +56,6 @@ impl PushHubOptions {
     }
 }
 
-/// A word as a shell takes it.
-pub(super) fn word(text: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "-_./:@=+,".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
 /// Whether a repository can be pushed to, as far as that can be told without trying: names, a
 /// token, and what it may do. Asked before any model is loaded.
 ///
@@ -91,7 +81,7 @@ pub fn push_hub(
     tell: &mut dyn FnMut(Progress<'_>),
 ) -> Result<PushedHub> {
     let folder = RunFolder::look(run)?;
-    if !is_finished(&folder.events())? {
+    if !RunReader::open(run)?.is_finished()? {
         return Err(Error::Usage {
             what: format!("the run in {} has not finished", run.display()),
             hint: "run its recipe again: it goes on where it stopped".to_owned(),
@@ -143,20 +133,6 @@ fn fate(new: &CardFiles, readme: Option<&str>, name: &str) -> Fate {
     } else {
         Fate::Stays
     }
-}
-
-/// Whether the last thing that a run did is to end well.
-fn is_finished(events: &Path) -> Result<bool> {
-    let mut is_finished = false;
-    for line in lines::read(events)? {
-        let event: Value = serde_json::from_slice(&line?.1).unwrap_or_default();
-        match event["event"].as_str() {
-            Some("finished") => is_finished = true,
-            Some("started" | "stopped") => is_finished = false,
-            Some(_) | None => (),
-        }
-    }
-    Ok(is_finished)
 }
 
 #[cfg(test)]

@@ -106,10 +106,19 @@ impl Delivery {
     pub fn command(&self, run: &Path) -> String {
         match self {
             Self::Argilla(step) => {
-                let run = hub::word(&run.to_string_lossy());
+                let run = shell_word(&run.to_string_lossy());
                 format!("stillroom push argilla {run} --step {step}")
             }
             Self::Hub(options) => options.command(run),
         }
     }
+}
+
+/// A word as a shell takes it.
+pub(crate) fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:@=+,%".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }

@@ -31,6 +31,14 @@ pub(crate) fn rated_id(instruction: &str, generations: &[&str]) -> String {
     hasher.finalize().to_hex()[..32].to_owned()
 }
 
+/// The name of what people rate in a row, and how many answers it has.
+pub(crate) fn rated(row: &Columns) -> Option<(String, usize)> {
+    let generations = row.get("generations")?.as_array()?;
+    let generations = generations.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;
+    let id = rated_id(row.get("instruction")?.as_str()?, &generations);
+    Some((id, generations.len()))
+}
+
 /// What people said about one row's answers.
 #[derive(Debug, Clone)]
 pub(super) struct Verdict {
@@ -95,12 +103,10 @@ fn verdict(mut row: Columns) -> Option<(String, Verdict)> {
     let items = ratings.as_array()?;
     let as_number = |value: &Value| value.as_number().cloned();
     let known: Option<Vec<Number>> = items.iter().map(as_number).collect();
-    let generations = row.get("generations")?.as_array()?;
-    let generations = generations.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;
-    if generations.len() != items.len() {
+    let (id, n_generations) = rated(&row)?;
+    if n_generations != items.len() {
         return None;
     }
-    let id = rated_id(row.get("instruction")?.as_str()?, &generations);
     let rationales = row.get(HUMAN_RATIONALES).cloned().unwrap_or_default();
     let n_annotators = row.get(N_ANNOTATORS).cloned().unwrap_or_default();
     let columns = vec![

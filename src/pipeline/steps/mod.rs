@@ -40,7 +40,7 @@ pub(crate) use argilla::{rating_question, rationale_question};
 pub(crate) use dedup::{DedupStep, Seen};
 pub(crate) use group::{Branch, GroupStep};
 #[cfg(feature = "hub")]
-pub(crate) use human::{HUMAN_RATINGS, HUMAN_RATIONALES, N_ANNOTATORS, rated_id};
+pub(crate) use human::{HUMAN_RATINGS, HUMAN_RATIONALES, N_ANNOTATORS, rated};
 use ultrafeedback::JudgeStep;
 
 /// Why a row goes no further: a short reason that can be counted, and what is special here.
