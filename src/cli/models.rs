@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
-
 use stillroom_models::{Card, inspect};
 
 use super::args::{InspectArgs, MachineArgs, ModelsCommand};
-use super::progress::{SCHEMA_VERSION, fetching};
+use super::progress::fetching;
 use super::screen::Screen;
 use crate::llm;
 use crate::pipeline::LocalModels;
@@ -58,13 +56,7 @@ pub(super) fn models(command: &ModelsCommand, screen: &Screen) -> Result<()> {
         let hint = "a model's folder holds config.json and its .safetensors files";
         Error::environment(error.to_string(), hint)
     })?;
-    if *json {
-        let mut card = json!(card);
-        card["schema_version"] = json!(SCHEMA_VERSION);
-        screen.print(&format!("{card:#}"));
-    } else {
-        screen.print(&shown(&card));
-    }
+    screen.answer(*json, &card, || shown(&card));
     Ok(())
 }
 

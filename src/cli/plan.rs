@@ -1,10 +1,7 @@
 //! `stillroom plan`: what a run would do. It reads small files and headers, never weights.
 
-use serde_json::json;
-
 use super::args::PlanArgs;
 use super::models::{bytes, local};
-use super::progress::SCHEMA_VERSION;
 use super::run::{limit, read};
 use super::screen::Screen;
 use crate::Result;
@@ -17,13 +14,7 @@ pub(super) fn plan(args: &PlanArgs, screen: &Screen) -> Result<()> {
     let recipe = read(&args.recipe, limit, &mut models)?;
     let mut models = models.deterministic(recipe.deterministic).only_planned();
     let plan = Plan::build(&recipe, limit, &mut models)?;
-    if args.json {
-        let mut plan = json!(plan);
-        plan["schema_version"] = json!(SCHEMA_VERSION);
-        screen.print(&format!("{plan:#}"));
-    } else {
-        screen.print(&shown(&plan));
-    }
+    screen.answer(args.json, &plan, || shown(&plan));
     Ok(())
 }
 

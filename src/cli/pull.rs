@@ -1,13 +1,10 @@
 //! `stillroom pull`: what others said about a run's rows, back in its folder.
 
-use clap::Subcommand;
-use serde_json::json;
-
-use super::progress::SCHEMA_VERSION;
 use super::push::ArgillaArgs;
 use super::screen::Screen;
 use crate::Result;
 use crate::pipeline::{self, Pulled};
+use clap::Subcommand;
 
 /// `stillroom pull ...`.
 #[derive(Debug, Subcommand)]
@@ -20,13 +17,7 @@ pub(super) enum PullCommand {
 pub(super) fn pull(command: &PullCommand, screen: &Screen) -> Result<()> {
     let PullCommand::Argilla(args) = command;
     let pulled = pipeline::pull_argilla(&args.run, &args.options())?;
-    if args.json {
-        let mut shown = json!(pulled);
-        shown["schema_version"] = json!(SCHEMA_VERSION);
-        screen.print(&format!("{shown:#}"));
-    } else {
-        screen.print(&shown(&pulled));
-    }
+    screen.answer(args.json, &pulled, || shown(&pulled));
     Ok(())
 }
 

@@ -5,6 +5,10 @@
 use std::io::{IsTerminal as _, Write as _};
 
 use clap::ColorChoice;
+use serde::Serialize;
+use serde_json::json;
+
+use super::progress::SCHEMA_VERSION;
 
 /// The two streams.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +35,21 @@ impl Screen {
     /// A result, on stdout.
     pub(super) fn print(&self, text: &str) {
         let _ = writeln!(std::io::stdout(), "{text}");
+    }
+
+    /// A result for a person, or as JSON with the version of its form.
+    pub(super) fn answer(
+        &self,
+        is_json: bool,
+        result: &impl Serialize,
+        shown: impl FnOnce() -> String,
+    ) {
+        if !is_json {
+            return self.print(&shown());
+        }
+        let mut result = json!(result);
+        result["schema_version"] = json!(SCHEMA_VERSION);
+        self.print(&format!("{result:#}"));
     }
 
     /// A message, on stderr.

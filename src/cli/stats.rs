@@ -1,9 +1,6 @@
 //! `stillroom stats` and `stillroom report`: a run's figures in lines, and on a page.
 
-use serde_json::json;
-
 use super::args::{ReportArgs, StatsArgs};
-use super::progress::SCHEMA_VERSION;
 use super::screen::Screen;
 use crate::Result;
 use crate::data::folder::RunFolder;
@@ -16,13 +13,7 @@ use crate::pipeline::stats::{
 /// Prints the figures of a run.
 pub(super) fn stats(args: &StatsArgs, screen: &Screen) -> Result<()> {
     let figures = Figures::read(&RunFolder::look(&args.run)?)?;
-    if args.json {
-        let mut figures = json!(figures);
-        figures["schema_version"] = json!(SCHEMA_VERSION);
-        screen.print(&format!("{figures:#}"));
-    } else {
-        screen.print(&shown(&figures));
-    }
+    screen.answer(args.json, &figures, || shown(&figures));
     Ok(())
 }
 

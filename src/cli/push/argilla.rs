@@ -2,11 +2,8 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
-
 use crate::Result;
 use crate::argilla::ArgillaAccess;
-use crate::cli::progress::SCHEMA_VERSION;
 use crate::cli::screen::Screen;
 use crate::pipeline::{self, ArgillaOptions, Pushed};
 
@@ -91,13 +88,7 @@ pub(super) fn push(args: &PushArgillaArgs, screen: &Screen) -> Result<()> {
         }
     };
     let pushed = pipeline::push_argilla(&args.place.run, &options, &mut tell)?;
-    if args.place.json {
-        let mut shown = json!(pushed);
-        shown["schema_version"] = json!(SCHEMA_VERSION);
-        screen.print(&format!("{shown:#}"));
-    } else {
-        screen.print(&shown(&pushed));
-    }
+    screen.answer(args.place.json, &pushed, || shown(&pushed));
     Ok(())
 }
 
