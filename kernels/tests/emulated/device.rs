@@ -34,7 +34,7 @@ const N_PLACES_MAX: u32 = 256;
 
 /// A device that knows the kernels of one op and owns the buffers of one case.
 pub(crate) struct Device {
-    library: Arc<Mutex<Library>>,
+    loaded: Arc<Mutex<Library>>,
     buffers: RefCell<Vec<Buffer>>,
     /// The barriers and waits that launches have come by.
     visited: RefCell<BTreeSet<u32>>,
@@ -55,7 +55,7 @@ impl Device {
     /// The device for the kernels of `op`.
     pub(crate) fn of(op: &'static str) -> Self {
         Self {
-            library: library(op),
+            loaded: library(op),
             buffers: RefCell::default(),
             visited: RefCell::default(),
             removed: None,
@@ -65,7 +65,7 @@ impl Device {
 
     /// Carries out a launch; an error tells what the kernel did wrong.
     pub(crate) fn run(&self, launch: &Launch) -> Result<(), String> {
-        let library = self.library.lock().unwrap();
+        let library = self.loaded.lock().unwrap();
         let options = Options {
             grid: launch.grid,
             n_threads: launch.n_threads,
@@ -113,7 +113,7 @@ impl Device {
 
     /// `n_bytes` of memory that reads as NaN.
     pub(crate) fn blank(&self, n_bytes: usize) -> Buffer {
-        let library = self.library.lock().unwrap();
+        let library = self.loaded.lock().unwrap();
         // SAFETY: the signature is that of the shim.
         let allocate: Symbol<'_, unsafe extern "C" fn(usize) -> *mut u8> =
             unsafe { library.get("emulated_allocate") }.unwrap();
@@ -157,7 +157,7 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
-        let Ok(library) = self.library.lock() else { return };
+        let Ok(library) = self.loaded.lock() else { return };
         // SAFETY: the signature is that of the shim.
         let release: Result<Symbol<'_, unsafe extern "C" fn(*mut u8, usize)>, _> =
             unsafe { library.get("emulated_release") };
