@@ -177,7 +177,7 @@ fn a_half_made_data_set_is_finished_only_where_what_is_there_fits() {
     let options = options(&argilla.url(), "owner.key", 2);
     push(&run, &options).expect("it is made");
     let recipe = Recipe::load(&run.path().join("recipe.toml"), &[]).expect("a good recipe");
-    let check = || pipeline::check_argilla(&recipe, &options.access);
+    let check = || pipeline::check_argilla(&recipe, "argilla", &options.access);
     {
         let set = &mut argilla.state().sets[0];
         set.is_ready = false;
@@ -193,7 +193,7 @@ fn a_half_made_data_set_is_finished_only_where_what_is_there_fits() {
     assert_eq!(shape(&argilla), before);
     // What is only missing is made.
     argilla.state().sets[0].questions.truncate(2);
-    assert!(check().expect("it fits")[0].is_there);
+    assert!(check().expect("it fits").is_there);
     push(&run, &options).expect("it is finished");
     let (fields, questions, metadata, is_ready) = shape(&argilla);
     assert_eq!((fields.len(), questions.len(), metadata.len(), is_ready), (4, 4, 5, true));
@@ -276,11 +276,11 @@ fn a_recipe_is_checked_against_the_server_before_it_runs() {
     let run = RunFolder::with_rows(1);
     let recipe = Recipe::load(&run.path().join("recipe.toml"), &[]).expect("a good recipe");
     let access = options(&argilla.url(), "owner.key", 2).access;
-    let check = || pipeline::check_argilla(&recipe, &access);
-    assert!(!check().expect("it fits")[0].is_there);
+    let check = || pipeline::check_argilla(&recipe, "argilla", &access);
+    assert!(!check().expect("it fits").is_there);
     assert!(argilla.state().sets.is_empty(), "a check makes nothing");
     push(&run, &options(&argilla.url(), "owner.key", 2)).expect("it is made");
-    assert!(check().expect("it fits")[0].is_there);
+    assert!(check().expect("it fits").is_there);
     argilla.state().sets[0].questions.remove(0);
     let said = check().expect_err("it does not fit").to_string();
     assert!(said.contains("no question `generations-0-rating`"), "{said}");

@@ -197,6 +197,12 @@ fn sharded(names: &[&str], folder: &str) -> Vec<(String, Vec<String>)> {
 /// The split of `data/<split>-00000-of-00001*.*`.
 fn shard_of(rest: &str) -> Option<&str> {
     let file = rest.strip_prefix("data/").filter(|file| !file.contains('/'))?;
+    shard(file).map(|(split, _)| split).filter(|split| is_split(split))
+}
+
+/// What a name such as `train-00000-of-00003.parquet` says: what comes before its number, and of
+/// how many it is one.
+pub(super) fn shard(file: &str) -> Option<(&str, usize)> {
     let is_digits = |text: &str| text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit());
     let (at, _) = file.match_indices("-of-").find(|(at, mark)| {
         let end = at + mark.len();
@@ -205,7 +211,7 @@ fn shard_of(rest: &str) -> Option<&str> {
             && file.get(end..end + 5).is_some_and(is_digits)
             && file[end + 5..].contains('.')
     })?;
-    Some(&file[..at - 6]).filter(|split| is_split(split))
+    Some((&file[..at - 6], file[at + 4..at + 9].parse().ok()?))
 }
 
 /// Whether a text can name a split: words of letters, digits and `_`, with dots between.

@@ -314,16 +314,8 @@ fn has_siblings(name: &str, names: &[String]) -> bool {
     if layout::kind(name).is_none() {
         return true;
     }
-    let Some((head, tail)) = name.split_once("-of-") else { return false };
-    let (Some((stem, _)), Some(n)) = (head.rsplit_once('-'), tail.get(..5)) else { return false };
-    let Ok(n) = n.parse::<usize>() else { return false };
-    let is_shard = |other: &&String| {
-        other.starts_with(stem)
-            && other.get(stem.len() + 6..).is_some_and(|rest| {
-                rest.strip_prefix("-of-").is_some_and(|rest| rest.starts_with(&tail[..5]))
-            })
-    };
-    names.iter().filter(is_shard).count() == n
+    let own = layout::shard(name);
+    own.is_some_and(|(_, n)| names.iter().filter(|other| layout::shard(other) == own).count() == n)
 }
 
 /// Writes a small file so that it is there whole or not at all.

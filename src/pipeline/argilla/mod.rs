@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::Result;
 use crate::argilla::ArgillaAccess;
 use crate::recipe::spec::{Recipe, Step};
+use crate::{Error, Result};
 
 /// Which rows and which data set; what is left out, the recipe of the run says.
 #[derive(Debug, Clone)]
@@ -131,15 +131,24 @@ pub fn argilla_steps(recipe: &Recipe) -> Vec<&str> {
     named.map(|(name, _)| name.as_str()).collect()
 }
 
-/// Asks for each such step of a recipe whether its rows could be pushed: server, version, key,
-/// workspace, and whether a data set that is there fits. It makes nothing and is meant to be called
-/// before any model is loaded.
+/// Asks whether the rows of such a step could be pushed: server, version, key, workspace, and whether
+/// a data set that is there fits. It makes nothing and is meant to be called before any model is
+/// loaded.
 ///
 /// # Errors
 /// [`crate::Error::Usage`] when address or key are missing or no connection may be opened,
 /// [`crate::Error::Remote`] when the server cannot be reached or would refuse.
-pub fn check_argilla(recipe: &Recipe, access: &ArgillaAccess) -> Result<Vec<ArgillaChecked>> {
-    push::check(recipe, access)
+pub fn check_argilla(
+    recipe: &Recipe,
+    step: &str,
+    access: &ArgillaAccess,
+) -> Result<ArgillaChecked> {
+    let named = recipe.steps.iter().find(|(name, _)| name == step);
+    let Some((_, Step::PreferenceToArgilla(spec))) = named else {
+        let hint = format!("its steps of that kind are {}", argilla_steps(recipe).join(", "));
+        return Err(Error::Usage { what: format!("`{step}` is no PreferenceToArgilla"), hint });
+    };
+    push::check(step, spec, access)
 }
 
 /// Pushes rows of a run: each is updated where it is there already and made where it is not.

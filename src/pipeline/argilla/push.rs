@@ -8,7 +8,7 @@ use crate::Result;
 use crate::argilla::{ArgillaAccess, Record};
 use crate::data::journal;
 use crate::pipeline::steps::{argilla_record, argilla_settings};
-use crate::recipe::spec::Recipe;
+use crate::recipe::spec::PreferenceToArgilla;
 
 /// See [`super::push_argilla`].
 pub(super) fn push(
@@ -109,30 +109,28 @@ fn send(
 
 /// See [`super::check_argilla`].
 #[cfg(feature = "hub")]
-pub(super) fn check(recipe: &Recipe, access: &ArgillaAccess) -> Result<Vec<ArgillaChecked>> {
+pub(super) fn check(
+    step: &str,
+    spec: &PreferenceToArgilla,
+    access: &ArgillaAccess,
+) -> Result<ArgillaChecked> {
     use crate::argilla::{Client, Dataset, Place};
-    use crate::recipe::spec::Step;
-
-    let mut checked = Vec::new();
-    for (name, step) in &recipe.steps {
-        let Step::PreferenceToArgilla(spec) = step else { continue };
-        let server = access.server(spec.api_url.as_deref())?;
-        let url = server.url.clone();
-        let client = Client::new(server)?;
-        let workspace = spec.dataset_workspace.as_deref();
-        let place = Place { dataset: &spec.dataset_name, workspace };
-        let is_there = Dataset::check(&client, place, &argilla_settings(spec.num_generations))?;
-        let dataset = spec.dataset_name.clone();
-        checked.push(ArgillaChecked { step: name.clone(), url, dataset, is_there });
-    }
-    Ok(checked)
+    let server = access.server(spec.api_url.as_deref())?;
+    let url = server.url.clone();
+    let client = Client::new(server)?;
+    let workspace = spec.dataset_workspace.as_deref();
+    let place = Place { dataset: &spec.dataset_name, workspace };
+    let is_there = Dataset::check(&client, place, &argilla_settings(spec.num_generations))?;
+    let (step, dataset) = (step.to_owned(), spec.dataset_name.clone());
+    Ok(ArgillaChecked { step, url, dataset, is_there })
 }
 
 /// See [`super::check_argilla`].
 #[cfg(not(feature = "hub"))]
-pub(super) fn check(recipe: &Recipe, _access: &ArgillaAccess) -> Result<Vec<ArgillaChecked>> {
-    match super::argilla_steps(recipe)[..] {
-        [] => Ok(Vec::new()),
-        _ => Err(super::no_network()),
-    }
+pub(super) fn check(
+    _step: &str,
+    _spec: &PreferenceToArgilla,
+    _access: &ArgillaAccess,
+) -> Result<ArgillaChecked> {
+    Err(super::no_network())
 }

@@ -141,6 +141,16 @@ fn json_lines_come_whole_or_as_their_first_lines() {
 }
 
 #[test]
+fn json_and_csv_are_read_too() {
+    let csv = "prompt,n\n0 a,1\n\"1 b, c\",2\n".as_bytes().to_vec();
+    assert_eq!(Story::new(&[("train.csv", csv)]).rows(None), [0, 1]);
+    let json = "[{\"prompt\": \"0 a\"}, {\"prompt\": \"1 b\"}]".as_bytes().to_vec();
+    let story = Story::new(&[("data/train/a.json", json)]);
+    assert_eq!(story.rows(None), [0, 1]);
+    assert_eq!(story.rows(Some(1)), [0]);
+}
+
+#[test]
 fn a_server_without_ranges_gives_the_whole() {
     let files = shards();
     let story = Story::new(&files);

@@ -71,7 +71,7 @@ impl Delivery {
     /// As [`check_push`] and [`check_argilla`].
     pub fn check(&self, recipe: &Recipe, remotes: &Remotes) -> Result<()> {
         match self {
-            Self::Argilla(_) => check_argilla(recipe, &remotes.argilla).map(drop),
+            Self::Argilla(step) => check_argilla(recipe, step, &remotes.argilla).map(drop),
             Self::Hub(options) => check_push(options, &remotes.hub),
         }
     }
