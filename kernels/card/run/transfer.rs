@@ -1,0 +1,265 @@
+//! Loads, stores, atomic changes and asynchronous copies: the bytes of a lane in every space.
+
+use std::ops::Range;
+use std::sync::Mutex;
+
+use super::warp::{Copy, Surroundings, Warp, in_lane, lanes_of};
+use super::{LOCAL_WINDOW, SHARED_WINDOW};
+use crate::fault::Fault;
+use crate::ptx::{Address, Element, Source, Space, Transfer};
+
+/// Most bytes that one instruction moves for a lane.
+const N_BYTES_MAX: usize = 32;
+
+/// Serialises what blocks do to the card's memory at one blow.
+static ATOMICS: Mutex<()> = Mutex::new(());
+
+impl Warp {
+    /// Moves the bytes of the lanes of `active`.
+    pub(super) fn transfer(
+        &mut self,
+        transfer: &Transfer,
+        active: u32,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), Fault> {
+        match transfer {
+            Transfer::Load { to, element, from } => {
+                self.load(to, *element, from, active, around)?
+            }
+            Transfer::Store { to, element, from } => {
+                self.store(to, *element, from, active, around)?
+            }
+            Transfer::Atomic { old, at, element, b, c, join } => {
+                let (b, c) = (*self.lanes(b), *self.lanes(c));
+                for lane in lanes_of(active) {
+                    let place = self.place(at, lane, element.n_bytes)?;
+                    let change = |now: u64| join(now, b[lane], c[lane]);
+                    let found = self.change(place, element.n_bytes, lane, around, change)?;
+                    if let Some(old) = old {
+                        self.registers[*old][lane] = found;
+                    }
+                }
+            }
+            Transfer::CopyAsync { to, from, n_bytes, n_read } => {
+                for lane in lanes_of(active) {
+                    let n_read =
+                        n_read.as_ref().map_or(*n_bytes, |n| self.lanes(n)[lane] as u32 as usize);
+                    let to = self.place(to, lane, *n_bytes)?.1;
+                    let from = self.place(from, lane, *n_bytes)?.1;
+                    around.shared.set_out(to, *n_bytes, self.moment(lane, around.block_time))?;
+                    let copy = Copy { to, from, n_bytes: *n_bytes, n_read: n_read.min(*n_bytes) };
+                    self.copies[lane].last_mut().expect("one is open").push(copy);
+                }
+            }
+            Transfer::CopyCommit => {
+                for lane in lanes_of(active) {
+                    self.copies[lane].push(Vec::new());
+                }
+            }
+            Transfer::CopyWait { n_left } => {
+                for lane in lanes_of(active) {
+                    self.land(lane, *n_left, around)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The space and the place in it that an address means for a lane.
+    pub(super) fn place(
+        &self,
+        address: &Address,
+        lane: usize,
+        n_bytes: usize,
+    ) -> Result<(Space, u64), Fault> {
+        let mut at = self.lanes(&address.base)[lane].wrapping_add_signed(address.offset);
+        let mut space = address.space;
+        if space == Space::Shared || space == Space::Local {
+            // Some addresses of these spaces are held in registers of 32 bits.
+            at &= u64::from(u32::MAX);
+        }
+        if space == Space::Generic {
+            (space, at) = if at >= LOCAL_WINDOW {
+                (Space::Local, at - LOCAL_WINDOW)
+            } else if at >= SHARED_WINDOW {
+                (Space::Shared, at - SHARED_WINDOW)
+            } else {
+                (Space::Global, at)
+            };
+        }
+        if n_bytes.is_power_of_two() && !at.is_multiple_of(n_bytes as u64) {
+            return Err(Fault::new(format!(
+                "lane {lane}: {n_bytes} bytes at the odd address {at:#x}"
+            )));
+        }
+        Ok((space, at))
+    }
+
+    fn load(
+        &mut self,
+        to: &[Option<usize>],
+        element: Element,
+        from: &Address,
+        active: u32,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), Fault> {
+        let size = element.n_bytes;
+        let mut buffer = [0; N_BYTES_MAX];
+        for lane in lanes_of(active) {
+            let n_bytes = size * to.len();
+            let bytes = &mut buffer[..n_bytes];
+            let (space, at) = self.place(from, lane, n_bytes)?;
+            self.read(space, at, bytes, lane, around).map_err(|fault| in_lane(fault, lane))?;
+            for (to, bytes) in to.iter().zip(bytes.chunks_exact(size)) {
+                let mut whole = [0; 8];
+                whole[..size].copy_from_slice(bytes);
+                let mut value = u64::from_le_bytes(whole);
+                if element.signed && size < 8 {
+                    let unused = 64 - 8 * size as u32;
+                    value = ((value << unused) as i64 >> unused) as u64;
+                }
+                if let Some(to) = to {
+                    self.registers[*to][lane] = value;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read(
+        &self,
+        space: Space,
+        at: u64,
+        bytes: &mut [u8],
+        lane: usize,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), Fault> {
+        let n_bytes = bytes.len();
+        match space {
+            Space::Global | Space::Generic => {
+                around.window.expect(at as usize, n_bytes)?;
+                // SAFETY: the bytes belong to an allocation; what a kernel of the card reads while
+                // another thread writes is as undefined there as here.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(at as *const u8, bytes.as_mut_ptr(), n_bytes)
+                };
+            }
+            Space::Shared => {
+                let now = self.moment(lane, around.block_time);
+                bytes.copy_from_slice(around.shared.read(at, n_bytes, now)?);
+            }
+            Space::Local => {
+                bytes.copy_from_slice(&self.local[self.local_range(at, n_bytes, lane)?])
+            }
+            Space::Param => {
+                let start = at as usize;
+                let found = around.params.get(start..start + n_bytes);
+                bytes.copy_from_slice(found.ok_or_else(|| Fault::new("no such parameter"))?);
+            }
+        }
+        Ok(())
+    }
+
+    fn local_range(&self, at: u64, n_bytes: usize, lane: usize) -> Result<Range<usize>, Fault> {
+        let at = at as usize;
+        if at.saturating_add(n_bytes) > self.n_local_bytes {
+            return Err(Fault::new(format!(
+                "byte {at} of {} bytes of its own",
+                self.n_local_bytes
+            )));
+        }
+        let start = lane * self.n_local_bytes + at;
+        Ok(start..start + n_bytes)
+    }
+
+    fn store(
+        &mut self,
+        to: &Address,
+        element: Element,
+        from: &[Source],
+        active: u32,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), Fault> {
+        let size = element.n_bytes;
+        let mut buffer = [0; N_BYTES_MAX];
+        for lane in lanes_of(active) {
+            let n_bytes = size * from.len();
+            for (bytes, from) in buffer.chunks_exact_mut(size).zip(from) {
+                bytes.copy_from_slice(&self.lanes(from)[lane].to_le_bytes()[..size]);
+            }
+            let bytes = &buffer[..n_bytes];
+            let (space, at) = self.place(to, lane, n_bytes)?;
+            let now = self.moment(lane, around.block_time);
+            match space {
+                Space::Global | Space::Generic => {
+                    around
+                        .window
+                        .expect(at as usize, n_bytes)
+                        .map_err(|fault| in_lane(fault, lane))?;
+                    // SAFETY: as in `read`.
+                    unsafe {
+                        std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, n_bytes)
+                    };
+                }
+                Space::Shared => around.shared.write(at, bytes, now)?,
+                Space::Local => {
+                    let range = self.local_range(at, n_bytes, lane)?;
+                    self.local[range].copy_from_slice(bytes);
+                }
+                Space::Param => return Err(Fault::new("parameters are not written")),
+            }
+        }
+        Ok(())
+    }
+
+    fn change(
+        &self,
+        (space, at): (Space, u64),
+        n_bytes: usize,
+        lane: usize,
+        around: &mut Surroundings<'_>,
+        change: impl FnOnce(u64) -> u64,
+    ) -> Result<u64, Fault> {
+        if space == Space::Shared {
+            return around.shared.change(at, n_bytes, self.moment(lane, around.block_time), change);
+        }
+        around.window.expect(at as usize, n_bytes).map_err(|fault| in_lane(fault, lane))?;
+        let _one_at_a_time = ATOMICS.lock().expect("no holder panics");
+        let mut old = [0; 8];
+        // SAFETY: as in `read`.
+        unsafe { std::ptr::copy_nonoverlapping(at as *const u8, old.as_mut_ptr(), n_bytes) };
+        let old = u64::from_le_bytes(old);
+        let new = change(old).to_le_bytes();
+        // SAFETY: as above.
+        unsafe { std::ptr::copy_nonoverlapping(new.as_ptr(), at as *mut u8, n_bytes) };
+        Ok(old)
+    }
+
+    /// Lets all groups of a thread's copies land but the last `n_left` that are closed.
+    fn land(
+        &mut self,
+        lane: usize,
+        n_left: usize,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), Fault> {
+        let n_closed = self.copies[lane].len() - 1;
+        let n_landing = n_closed.saturating_sub(n_left);
+        let now = self.moment(lane, around.block_time);
+        for copy in self.copies[lane].drain(..n_landing).flatten() {
+            let mut bytes = [0; 16];
+            if copy.n_read > 0 {
+                around.window.expect(copy.from as usize, copy.n_read)?;
+                // SAFETY: as in `read`.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(
+                        copy.from as *const u8,
+                        bytes.as_mut_ptr(),
+                        copy.n_read,
+                    );
+                }
+            }
+            around.shared.land(copy.to, &bytes[..copy.n_bytes], now)?;
+        }
+        Ok(())
+    }
+}
