@@ -60,6 +60,8 @@ __device__ void attend_plain(const Inputs<T>& in, const unsigned* __restrict__ i
             const float top = max(before, warp_reduce<Larger>(score));
             const float weight = exp2f(score - top), total = warp_reduce<Add>(weight);
             score = weight;
+            // All lanes have read the top before one replaces it.
+            WARP_BARRIER();
             if (lane_idx() == 0) {
                 fades[g] = exp2f(before - top);
                 totals[g] = totals[g] * fades[g] + total;
