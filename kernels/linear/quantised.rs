@@ -82,9 +82,13 @@ impl Quantised {
         self.tensor.embedding(tokens)
     }
 
-    /// `x [t, k]`, contiguous, times the transpose: f32 `[t, n]`. All rows at once, by whichever
-    /// kernel candle finds fastest for so many.
+    /// `x [t, k]`, contiguous, times the transpose: `[t, n]`, f32 but on CUDA, whose kernels take
+    /// half floats and give them back. All rows at once, by whichever kernel candle finds fastest
+    /// for so many.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if x.device().is_cuda() {
+            return x.apply_op1_no_bwd(&*self.tensor);
+        }
         x.to_dtype(DType::F32)?.apply_op1_no_bwd(&*self.tensor)
     }
 

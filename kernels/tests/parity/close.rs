@@ -35,6 +35,28 @@ impl Close {
         self.check(&found, wanted).unwrap_or_else(|gap| panic!("{what}: {gap}"));
     }
 
+    /// [`Close::assert`] for a result that may be off by its own allowance in each element besides.
+    #[allow(dead_code, reason = "as above")]
+    pub(crate) fn assert_beside(
+        self,
+        what: &str,
+        found: &Tensor,
+        dims: &[usize],
+        (wanted, allowed): (&[f32], &[f32]),
+    ) {
+        assert_eq!(found.dims(), dims, "{what}");
+        let found = found.flatten_all().unwrap().to_dtype(DType::F32).unwrap();
+        let found = found.to_vec1::<f32>().unwrap();
+        // Moved towards what is wanted by what is allowed, it must come near in the usual way.
+        let moved = found.iter().zip(wanted).zip(allowed);
+        let moved: Vec<f32> = moved
+            .map(|((found, wanted), allowed)| {
+                found - (found - wanted).clamp(-allowed.abs(), allowed.abs())
+            })
+            .collect();
+        self.check(&moved, wanted).unwrap_or_else(|gap| panic!("{what}: {gap}"));
+    }
+
     /// Whether `found` comes near `wanted`; an error names the first element that does not.
     pub(crate) fn check(self, found: &[f32], wanted: &[f32]) -> Result<(), String> {
         assert_eq!(found.len(), wanted.len());

@@ -42,39 +42,57 @@ devices!(linear_matches_the_reference, |path: &Path| {
     }
 });
 
-/// The weights are what their blocks hold, so nothing is lost there; the activations are rounded to 8 bits
-/// with one scale a block of at most 256: each may be off by half a step of its block.
-#[test]
-fn quantised_linear_is_as_near_as_its_rounding_allows() {
+// The weights are what their blocks hold, so nothing is lost there; the activations are rounded to 8
+// bits with one scale a block of at most 256: each may be off by half a step of its block, and the
+// result by its own rounding.
+devices!(quantised_linear_is_as_near_as_its_rounding_allows, |path: &Path| {
     let mut noise = Noise::new(12);
-    for (quant, k) in [(Quant::Q8_0, 96), (Quant::Q8_0, 768), (Quant::Q4K, 256), (Quant::Q4K, 768)]
+    let shapes = [(Quant::Q8_0, 96), (Quant::Q8_0, 768), (Quant::Q4K, 256), (Quant::Q4K, 768)];
+    // Candle has a kernel for up to eight rows, and one for more.
+    for ((quant, k), t) in
+        shapes.into_iter().flat_map(|shape| [1, 8, 9, 33, 200].map(|t| (shape, t)))
     {
-        let (t, n) = (33, 48);
-        let (x, w) = (noise.spiky(t * k), noise.spiky(n * k));
-        let w = Tensor::from_vec(w, (n, k), &Device::Cpu).unwrap();
-        let weight = Arc::new(linear::quantize(&w, quant, &Device::Cpu).unwrap());
+        let n = 48;
+        let w = Tensor::from_vec(noise.spiky(n * k), (n, k), &Device::Cpu).unwrap();
+        let weight = Arc::new(linear::quantize(&w, quant, &path.device).unwrap());
         let w = weight.to_f32().unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        let blocks = x.chunks_exact(k).flat_map(|row| row.chunks(256));
-        let half_steps: Vec<f32> = blocks
-            .flat_map(|block| {
-                let most = block.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-                vec![most / 250.0; block.len()]
-            })
-            .collect();
-        let wanted = linear::reference::linear(&x, &w, k);
-        let allowed = linear::reference::linear_mass(&half_steps, &w, k);
-        let x = Tensor::from_vec(x, (t, k), &Device::Cpu).unwrap();
-        for order in [RowOrder::Fixed, RowOrder::Fastest] {
-            let found = Linear::new(weight.clone(), order).forward(&x).unwrap();
-            let found = found.flatten_all().unwrap();
-            let found = found.to_vec1::<f32>().unwrap();
-            for ((found, wanted), allowed) in found.iter().zip(&wanted).zip(&allowed) {
-                let gap = (found - wanted).abs();
-                assert!(gap <= *allowed, "{quant:?} k = {k}: {gap} is more than {allowed}");
+        for &dtype in dtypes(path) {
+            let (x, rounded) = path.put(&noise.spiky(t * k), &[t, k], dtype);
+            let blocks = rounded.chunks_exact(k).flat_map(|row| row.chunks(256));
+            let half_steps: Vec<f32> = blocks
+                .flat_map(|block| {
+                    let most = block.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+                    vec![most / 250.0; block.len()]
+                })
+                .collect();
+            let wanted = linear::reference::linear(&rounded, &w, k);
+            let allowed = linear::reference::linear_mass(&half_steps, &w, k);
+            for order in [RowOrder::Fixed, RowOrder::Fastest] {
+                let found = Linear::new(weight.clone(), order).forward(&x).unwrap();
+                assert_eq!(found.dtype(), dtype);
+                let what = format!("{quant:?} [{t}, {k}] {dtype:?}");
+                Close::of(dtype).assert_beside(&what, &found, &[t, n], (&wanted, &allowed));
             }
         }
     }
-}
+});
+
+devices!(rows_of_a_quantised_table_are_what_its_blocks_hold, |path: &Path| {
+    let mut noise = Noise::new(17);
+    for (quant, k) in [(Quant::Q8_0, 96), (Quant::Q4K, 512)] {
+        let w = Tensor::from_vec(noise.spiky(40 * k), (40, k), &Device::Cpu).unwrap();
+        let weight = Arc::new(linear::quantize(&w, quant, &path.device).unwrap());
+        let rows = weight.to_f32().unwrap().to_vec2::<f32>().unwrap();
+        let tokens: Vec<u32> = (0..33).map(|_| noise.below(40) as u32).collect();
+        let on = Tensor::from_slice(&tokens, tokens.len(), &path.device).unwrap();
+        let wanted = tokens.iter().flat_map(|&token| &rows[token as usize]).copied();
+        let wanted: Vec<f32> = wanted.collect();
+        for &dtype in dtypes(path) {
+            let found = Embedding::Tied(weight.clone()).forward(&on, dtype).unwrap();
+            Close::of(dtype).assert(&format!("{quant:?}"), &found, &[tokens.len(), k], &wanted);
+        }
+    }
+});
 
 devices!(embed_copies_rows, |path: &Path| {
     let mut noise = Noise::new(18);
