@@ -19,6 +19,9 @@ pub struct LoadOptions {
     pub device: Device,
     /// How products are quantised; as stored (f32 on CPU) when absent.
     pub quantize: Option<Quant>,
+    /// What is computed in, and weights that are not quantised held as; when absent what the
+    /// embedding is stored in. A CPU knows f32 alone.
+    pub dtype: Option<DType>,
     /// Whether a row's logits must not depend on the rows beside it.
     pub deterministic: bool,
     /// Where a quantised copy is kept; nowhere when absent.
@@ -28,7 +31,7 @@ pub struct LoadOptions {
 impl LoadOptions {
     /// Weights as stored, rows independent of one another, no copy kept.
     pub fn new(device: Device) -> Self {
-        Self { device, quantize: None, deterministic: true, copies: None }
+        Self { device, quantize: None, dtype: None, deterministic: true, copies: None }
     }
 }
 
@@ -124,7 +127,8 @@ fn in_use(format: Format, device: &Device) -> usize {
     }
 }
 
-/// On CPU everything is computed in f32; elsewhere in the type that the embedding is stored in.
+/// On CPU everything is computed in f32; elsewhere in the type that is asked for, or that the
+/// embedding is stored in.
 fn placement<'a>(
     config: &ModelConfig,
     checkpoint: &Checkpoint,
@@ -132,7 +136,8 @@ fn placement<'a>(
 ) -> Result<Placement<'a>> {
     let shape = [config.vocab_size, config.hidden_size];
     let stored = checkpoint.source("model.embed_tokens.weight", &shape)?.stored;
-    let dtype = if options.device.is_cpu() { DType::F32 } else { stored.dtype() };
+    let asked = options.dtype.unwrap_or(stored.dtype());
+    let dtype = if options.device.is_cpu() { DType::F32 } else { asked };
     Ok(Placement { device: &options.device, dtype, quantize: options.quantize })
 }
 

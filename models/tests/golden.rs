@@ -5,15 +5,18 @@ mod support;
 
 use std::fs;
 
-use candle_core::DType;
+use candle_core::{DType, Device};
 use serde::Deserialize;
-use stillroom_models::{Model, device};
+use stillroom_models::{LoadOptions, Model, device};
 use support::{Bench, Sequence, argmax, gap, golden};
 
 const NAMES: [&str; 4] = ["llama", "llama3-rope", "mistral-window", "mixtral"];
 
 /// Largest difference of a logit that counts as agreement.
 const CLOSE: f32 = 1e-4;
+
+/// The same on a GPU, whose sums are in another order.
+const GPU_CLOSE: f32 = 1e-3;
 
 /// Gap of the two likeliest tokens from which on greedy tokens must be equal.
 const CLEAR: f32 = 1e-3;
@@ -57,22 +60,56 @@ fn greedy_tokens_agree_with_transformers_in_one_batch() {
     }
 }
 
-/// The same on a GPU, which computes in the type that the weights are stored in.
+fn gpu() -> Option<Device> {
+    device("cuda").map_err(|error| eprintln!("no CUDA device here: {error}")).ok()
+}
+
+/// The same on a GPU, which can compute in f32 too.
 #[test]
-fn a_gpu_agrees_as_far_as_its_type_allows() {
+fn a_gpu_agrees_with_transformers() {
+    let Some(device) = gpu() else { return };
     for name in NAMES {
-        let device = match device("cuda") {
-            Ok(device) => device,
-            Err(error) => return eprintln!("no CUDA device here: {error}"),
-        };
-        let mut bench = Bench::load_on(&golden(name), None, device);
-        let known = [(DType::F32, 1e-3), (DType::F16, 2e-2), (DType::BF16, 1e-1)];
-        let dtype = bench.model.kv_shape().dtype;
-        let (_, close) = known.into_iter().find(|(known, _)| *known == dtype).expect("a type");
-        assert_logits(&mut bench, name, close);
+        let options = LoadOptions { dtype: Some(DType::F32), ..LoadOptions::new(device.clone()) };
+        let mut bench = Bench::load_with(&golden(name), &options);
+        assert_logits(&mut bench, name, GPU_CLOSE);
         bench.clear();
-        assert_greedy(&mut bench, name, 2.0 * close);
+        assert_greedy(&mut bench, name, 2.0 * GPU_CLOSE);
     }
+}
+
+/// In 16 bits no two programs agree row by row: a token's experts are others when two routes lie
+/// near one another. What can be held is the mean, against what `transformers` loses itself.
+#[test]
+fn a_gpu_in_16_bits_is_as_near_as_transformers() {
+    let Some(device) = gpu() else { return };
+    for name in NAMES {
+        let mut bench = Bench::load_with(&golden(name), &LoadOptions::new(device.clone()));
+        let dtype = bench.model.kv_shape().dtype;
+        let known = [(DType::F32, GPU_CLOSE), (DType::F16, 0.01), (DType::BF16, 0.1)];
+        let (_, allowed) = known.into_iter().find(|(known, _)| *known == dtype).expect("a type");
+        let gaps = gaps(&mut bench, name);
+        let (mean, most) = (mean(&gaps), gaps.iter().copied().fold(0.0, f32::max));
+        println!("{name} in {dtype:?}: gaps of {mean} in the mean, {most} at most");
+        assert!(mean < allowed, "{name} in {dtype:?}: {mean}, allowed {allowed}");
+    }
+}
+
+/// Gaps of all logits of a checkpoint.
+fn gaps(bench: &mut Bench, name: &str) -> Vec<f32> {
+    let mut gaps = Vec::new();
+    for prompt in expected(name) {
+        bench.clear();
+        let mut seq = bench.sequence(prompt.ids.len());
+        let logits = bench.run_all(&mut [(&mut seq, &prompt.ids)]);
+        for (found, wanted) in logits[prompt.first_row..].iter().zip(&prompt.logits) {
+            gaps.extend(found.iter().zip(wanted).map(|(found, wanted)| (found - wanted).abs()));
+        }
+    }
+    gaps
+}
+
+fn mean(numbers: &[f32]) -> f32 {
+    numbers.iter().sum::<f32>() / numbers.len() as f32
 }
 
 fn assert_logits(bench: &mut Bench, name: &str, close: f32) {

@@ -179,6 +179,7 @@ impl LocalModels {
                 Quantize::Q8_0 => Some(Quant::Q8_0),
                 Quantize::Q4K => Some(Quant::Q4K),
             },
+            dtype: None,
             deterministic: self.deterministic,
             copies: Some(copies),
         }

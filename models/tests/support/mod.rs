@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
+use candle_core::{DType, Device};
 use stillroom_kernels::paged::{BLOCK, Batch, KvPool};
 use stillroom_models::{Decoder, LoadOptions, Model, Quant, load};
 
@@ -35,12 +35,11 @@ impl Bench {
     }
 
     pub(crate) fn load(folder: &Path, quantize: Option<Quant>) -> Self {
-        Self::load_on(folder, quantize, Device::Cpu)
+        Self::load_with(folder, &LoadOptions { quantize, ..LoadOptions::new(Device::Cpu) })
     }
 
-    pub(crate) fn load_on(folder: &Path, quantize: Option<Quant>, device: Device) -> Self {
-        let options = LoadOptions { quantize, ..LoadOptions::new(device) };
-        let loaded = load(folder, &options, &mut |_| ()).expect("a checkpoint that loads");
+    pub(crate) fn load_with(folder: &Path, options: &LoadOptions) -> Self {
+        let loaded = load(folder, options, &mut |_| ()).expect("a checkpoint that loads");
         Self::new(loaded.model)
     }
 
@@ -103,7 +102,8 @@ impl Bench {
         }
         let logits = self.model.forward(&batch, &mut self.kv).expect("forward");
         assert_eq!(logits.dims(), [batch.sample_rows.len(), self.model.vocab_size()]);
-        logits.to_vec2().expect("f32 logits on the CPU")
+        let logits = logits.to_dtype(DType::F32).expect("floats");
+        logits.to_vec2().expect("rows of f32")
     }
 }
 
