@@ -1,16 +1,17 @@
 //! What a step takes beside weights and KV memory, measured by running one.
 //!
-//! Activations, scores, logits and what libraries keep for themselves: a formula would have to
-//! know every op and every library. Must not know what the answer is for.
+//! Activations, scores, logits, the draw and what libraries keep for themselves: a formula would
+//! have to know every op and every library. Must not know what the answer is for.
 
 use candle_core::Result;
 use stillroom_kernels::paged::{BLOCK, Batch};
+use stillroom_kernels::sample::{RowParams, SampleError, sample};
 
 use crate::device::peak_bytes;
 use crate::{Decoder, Model};
 
 /// Bytes at the peak of a step of `n_rows` rows that `n_sequences` sequences share, each of which
-/// wants logits. `None` where the device cannot be asked: then nothing is run.
+/// draws a token. `None` where the device cannot be asked: then nothing is run.
 ///
 /// # Errors
 /// When the device fails, above all when it has not that much memory.
@@ -20,7 +21,16 @@ pub fn workspace_bytes(model: &Decoder, n_sequences: usize, n_rows: usize) -> Re
     peak_bytes(
         model.device(),
         || Ok((model.new_kv(n_blocks)?, batch)),
-        |(mut kv, batch)| model.forward(&batch, &mut kv),
+        |(mut kv, batch)| {
+            let logits = model.forward(&batch, &mut kv)?;
+            match sample(&logits, &vec![RowParams::default(); batch.sample_rows.len()]) {
+                Err(SampleError::Tensor(error)) => Err(error),
+                // Logits that are no numbers take as much memory; a request is told of them.
+                Ok(_) | Err(SampleError::NotANumber { .. } | SampleError::NothingLeft { .. }) => {
+                    Ok(logits)
+                }
+            }
+        },
     )
 }
 
