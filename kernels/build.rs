@@ -37,6 +37,7 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo names a folder"));
     compile(&archs, &out);
     println!("cargo:rustc-env=STILLROOM_OWN_CODE={}", codes(&archs));
+    println!("cargo:rustc-env=STILLROOM_CUDA_VERSION={}", cuda_version());
     println!("cargo:rustc-env=STILLROOM_CANDLE_CODE={}", candle_codes());
 }
 
@@ -97,6 +98,17 @@ fn nvcc() -> PathBuf {
     let named = env::var_os("NVCC").map(PathBuf::from);
     let found = named.or_else(|| in_home().filter(|path| path.exists()));
     found.unwrap_or_else(|| PathBuf::from("nvcc"))
+}
+
+/// The compiler's version as drivers give theirs, `13000` for 13.0; `0` where it does not say.
+fn cuda_version() -> u32 {
+    let told = Command::new(nvcc()).arg("--version").output();
+    let told = told.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let version = told.ok().and_then(|told| {
+        let (major, minor) = told.split("release ").nth(1)?.split(',').next()?.split_once('.')?;
+        Some(major.parse::<u32>().ok()? * 1000 + minor.parse::<u32>().ok()? * 10)
+    });
+    version.unwrap_or(0)
 }
 
 /// `sm_80 sm_90 compute_90` for `80 90`: machine code for each and PTX of the last.

@@ -10,7 +10,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::cuda_backend::cudarc::driver::sys::CUfunction_attribute;
+use candle_core::cuda_backend::cudarc::driver::result::memcpy_htod_async;
+use candle_core::cuda_backend::cudarc::driver::sys::{
+    CUfunction_attribute, CUresult, cuDriverGetVersion,
+};
 use candle_core::cuda_backend::cudarc::driver::{
     CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, DriverError, LaunchConfig,
     PushKernelArg,
@@ -30,8 +33,10 @@ static FATBINS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/fatbins.r
 /// Opens card `ordinal` with a stream of its own, so that the engine may move between threads.
 ///
 /// # Errors
-/// When a library of CUDA is absent, there is no such card, or the binary holds no code for it.
+/// When a library of CUDA is absent, the driver is too old, there is no such card, or the binary holds
+/// no code for it.
 pub fn open(ordinal: usize) -> Result<Device> {
+    expect_driver()?;
     let device = CudaDevice::new_with_stream(ordinal)?;
     expect_code_for(&device)?;
     // SAFETY: events order streams among each other. All work on tensors of this device goes to
@@ -39,6 +44,26 @@ pub fn open(ordinal: usize) -> Result<Device> {
     unsafe { device.disable_event_tracking() };
     keep_memory(&device)?;
     Ok(Device::Cuda(device))
+}
+
+/// Fails when the driver is older than the compiler of the kernels: it would refuse their PTX one by
+/// one, and candle's quantised products would leave their results unwritten without a word.
+fn expect_driver() -> Result<()> {
+    let mut known = 0;
+    // SAFETY: the driver writes one number to the address.
+    let code = unsafe { cuDriverGetVersion(&raw mut known) };
+    let built: i32 = env!("STILLROOM_CUDA_VERSION").parse().unwrap_or_default();
+    // Where there is no driver, opening the device says it better.
+    if code == CUresult::CUDA_SUCCESS && known < built {
+        let words = |version: i32| format!("{}.{}", version / 1000, version % 1000 / 10);
+        bail!(
+            "the driver is too old: it knows CUDA {}, this binary was built with {}; install a newer \
+             driver, or build with an older CUDA",
+            words(known),
+            words(built)
+        )
+    }
+    Ok(())
 }
 
 /// Fails when candle's or our own part of the binary was built for other cards.
@@ -195,6 +220,29 @@ impl Loaded {
         }
         Ok(kernel.function.clone())
     }
+}
+
+/// Writes `words` to the beginning of `place`, which is made, or made anew at twice the length,
+/// when it is too short; the tensor that holds them.
+///
+/// # Errors
+/// When the device has not enough memory.
+pub(crate) fn refill<'a>(
+    place: &'a mut Option<Tensor>,
+    words: &[u32],
+    device: &Device,
+) -> Result<&'a Tensor> {
+    if place.as_ref().is_none_or(|place| place.elem_count() < words.len()) {
+        let n_words = (2 * words.len()).next_power_of_two();
+        *place = Some(unwritten_as(n_words, DType::U32, device)?);
+    }
+    let place = place.as_ref().expect("it was just made");
+    let stream = device.as_cuda_device()?.cuda_stream();
+    stream.context().bind_to_thread().w()?;
+    // SAFETY: the tensor has room for the words. The stream copies behind all that reads what was
+    // there before, and memory that is not pinned has been read when the call returns.
+    unsafe { memcpy_htod_async(address(place)?, words, stream.cu_stream()) }.w()?;
+    Ok(place)
 }
 
 /// The CUDA device that a tensor lies on.

@@ -96,6 +96,13 @@ impl Batch {
     /// again.
     pub fn upload(&self, device: &Device) -> Result<BatchOn<'_>> {
         self.assert_consistent();
+        let joined = self.joined();
+        let n_joined = joined.len();
+        self.on(&Tensor::from_vec(joined, n_joined, device)?)
+    }
+
+    /// All indices, one vector behind the other.
+    fn joined(&self) -> Vec<u32> {
         let parts = [
             &self.tokens,
             &self.positions,
@@ -105,9 +112,11 @@ impl Batch {
             &self.tables,
             &self.sample_rows,
         ];
-        let joined = parts.map(Vec::as_slice).concat();
-        let n_joined = joined.len();
-        let joined = Tensor::from_vec(joined, n_joined, device)?;
+        parts.map(Vec::as_slice).concat()
+    }
+
+    /// The batch whose indices `joined` begins with.
+    fn on(&self, joined: &Tensor) -> Result<BatchOn<'_>> {
         let mut start = 0;
         let mut part = |host: &[u32]| {
             start += host.len();
@@ -171,6 +180,10 @@ pub struct KvPool {
     pub layers: Vec<KvLayer>,
     /// Blocks in each layer.
     pub n_blocks: usize,
+    /// Where a step's indices lie on a device with memory of its own: one place for all steps, so
+    /// that equal shapes find them at equal addresses.
+    #[cfg(feature = "cuda")]
+    indices: Option<Tensor>,
 }
 
 /// What a pool for one model looks like.
@@ -205,6 +218,47 @@ impl KvPool {
                 })
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(Self { layers, n_blocks })
+        Ok(Self::of(layers, n_blocks))
+    }
+
+    /// A pool of these layers; none for a model without any.
+    pub fn of(layers: Vec<KvLayer>, n_blocks: usize) -> Self {
+        Self {
+            layers,
+            n_blocks,
+            #[cfg(feature = "cuda")]
+            indices: None,
+        }
+    }
+
+    /// [`Batch::upload`] to the pool's own place, on a device that has one.
+    ///
+    /// # Errors
+    /// When the device refuses the memory.
+    ///
+    /// # Panics
+    /// As [`Batch::upload`].
+    pub fn upload<'a>(&mut self, batch: &'a Batch, device: &Device) -> Result<BatchOn<'a>> {
+        #[cfg(feature = "cuda")]
+        if device.is_cuda() {
+            batch.assert_consistent();
+            let joined = batch.joined();
+            let indices = crate::cuda::refill(&mut self.indices, &joined, device)?;
+            return batch.on(indices);
+        }
+        batch.upload(device)
+    }
+
+    /// Gives back what the device's own pool holds in reserve, so that the memory can be had in
+    /// other pieces. Waits for all work of the device.
+    ///
+    /// # Errors
+    /// When work on the device has failed.
+    pub fn release_reserve(&self) -> Result<()> {
+        match self.layers.first().map(|layer| layer.k.device()) {
+            #[cfg(feature = "cuda")]
+            Some(Device::Cuda(device)) => crate::cuda::trim(device),
+            _ => Ok(()),
+        }
     }
 }

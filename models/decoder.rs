@@ -111,7 +111,7 @@ impl Decoder {
 
     /// Normed activations `[s, h]` of the rows whose logits are wanted; none when there are none.
     fn trunk(&self, batch: &BatchOn<'_>, kv: &mut KvPool) -> Result<Option<Tensor>> {
-        let rotation = self.rope.rotation(&batch.host.positions, &self.device)?;
+        let rotation = self.rope.rotation(&batch.host.positions, &batch.positions)?;
         let eps = self.config.norm_eps;
         let mut sum = self.embedding.forward(&batch.tokens, self.dtype)?;
         let mut normed = rms_norm(&sum, &self.layers[0].attention_norm, eps)?;
@@ -211,10 +211,11 @@ impl Model for Decoder {
         if kv.layers.len() != self.layers.len() {
             bail!("a pool of {} layers serves no model of {}", kv.layers.len(), self.layers.len())
         }
-        let batch = batch.upload(&self.device)?;
+        let batch = kv.upload(batch, &self.device)?;
         match self.trunk(&batch, kv)? {
-            Some(normed) => self.head.forward(&normed)?.to_dtype(DType::F32),
-            None => Tensor::zeros((0, self.config.vocab_size), DType::F32, &self.device),
+            Some(normed) => self.head.forward(&normed),
+            // Memory of no bytes is not what every device can be asked for.
+            None => Tensor::zeros((0, self.config.vocab_size), self.dtype, &Device::Cpu),
         }
     }
 }

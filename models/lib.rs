@@ -61,7 +61,8 @@ pub trait Model: Send {
 
     /// Runs one forward, writing the batch's keys and values into `kv`.
     ///
-    /// Returns f32 logits `[s, v]`, one row for each of `batch.sample_rows`, in their order.
+    /// Returns logits `[s, v]` of the type that the model computes in, one row for each of
+    /// `batch.sample_rows`, in their order.
     ///
     /// # Errors
     /// When a tensor operation fails.

@@ -100,11 +100,13 @@ impl RopeTable {
         &self.inv_freq
     }
 
-    /// The rotation of rows at `positions` (`[t]`), on `device`.
+    /// The rotation of rows at `positions`, on the device where `on_device` (`[t]` u32) holds the
+    /// same.
     ///
     /// # Errors
     /// When a position lies beyond the table.
-    pub fn rotation(&self, positions: &[u32], device: &Device) -> Result<Rotation> {
+    pub fn rotation(&self, positions: &[u32], on_device: &Tensor) -> Result<Rotation> {
+        let device = on_device.device();
         let limit = self.n_positions_max;
         if let Some(row) = positions.iter().position(|&position| position as usize >= limit) {
             bail!("rope: row {row} has position {}, the model has {limit}", positions[row])
@@ -121,10 +123,9 @@ impl RopeTable {
                 self.on_device.get_or_init(|| all)
             }
         };
-        let positions = Tensor::from_slice(positions, positions.len(), device)?;
         Ok(Rotation {
-            cos: all.cos.index_select(&positions, 0)?,
-            sin: all.sin.index_select(&positions, 0)?,
+            cos: all.cos.index_select(on_device, 0)?,
+            sin: all.sin.index_select(on_device, 0)?,
         })
     }
 
@@ -243,7 +244,10 @@ mod tests {
         assert!(RopeTable::new(8, 0.0, RopeScaling::Plain, 16).is_err());
         assert!(RopeTable::new(8, 1e4, RopeScaling::Linear { factor: 0.0 }, 16).is_err());
         let table = RopeTable::new(8, 1e4, RopeScaling::Plain, 16).unwrap();
-        let error = table.rotation(&[3, 16], &Device::Cpu).unwrap_err().to_string();
+        let error = table
+            .rotation(&[3, 16], &Tensor::new(&[3u32, 16], &Device::Cpu).unwrap())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("row 1 has position 16, the model has 16"), "{error}");
     }
 }

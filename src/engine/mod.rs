@@ -94,7 +94,9 @@ impl<M: Model> Engine<M> {
             }
             self.scheduler.fill(&mut self.batch);
             match self.forward() {
-                Err(error) if error.is_out_of_memory() && self.scheduler.narrow() => {}
+                Err(error) if error.is_out_of_memory() && self.scheduler.narrow() => {
+                    self.kv.release_reserve()?;
+                }
                 drawn => break drawn?,
             }
         };

@@ -29,6 +29,9 @@ pub(super) fn draw<'a>(
     scheduled: impl Iterator<Item = &'a Sequence>,
 ) -> Result<Vec<Drawn>, EngineError> {
     let rows: Vec<Row<'_>> = scheduled.flat_map(rows).collect();
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
     let params: Vec<RowParams<'_>> = rows.iter().map(Row::params).collect();
     sample::sample(logits, &params).map_err(|error| match error {
         SampleError::NotANumber { row, index, value } => EngineError::NotANumber {

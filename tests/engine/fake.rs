@@ -88,7 +88,7 @@ impl Model for Fake {
 
     fn new_kv(&self, n_blocks: usize) -> Result<KvPool> {
         *self.slots.borrow_mut() = vec![None; n_blocks * BLOCK];
-        Ok(KvPool { layers: Vec::new(), n_blocks })
+        Ok(KvPool::of(Vec::new(), n_blocks))
     }
 
     fn forward(&self, batch: &Batch, _: &mut KvPool) -> Result<Tensor> {

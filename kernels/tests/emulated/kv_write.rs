@@ -31,7 +31,9 @@ fn fused_matches_the_references() {
             let slots = noise.shuffled(N_BLOCKS * BLOCK)[..t].to_vec();
             let positions: Vec<u32> = (0..t).map(|_| noise.below(5_000) as u32).collect();
             let table = RopeTable::new(d, 10_000.0, RopeScaling::Plain, 5_000).unwrap();
-            let rotation = table.rotation(&positions, &candle_core::Device::Cpu).unwrap();
+            let cpu = candle_core::Device::Cpu;
+            let on_cpu = candle_core::Tensor::from_slice(&positions, t, &cpu).unwrap();
+            let rotation = table.rotation(&positions, &on_cpu).unwrap();
             let angles = |tensor: &candle_core::Tensor| {
                 let angles: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
                 device.put(&angles, stillroom_kernels::launch::Float::F32)

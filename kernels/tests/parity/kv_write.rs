@@ -69,7 +69,7 @@ devices!(fused_equals_its_parts, |path: &Path| {
             let batch = scattered(&mut noise, t);
             let on = batch.upload(&path.device).unwrap();
             let table = RopeTable::new(d, 10_000.0, RopeScaling::Plain, 32).unwrap();
-            let rotation = table.rotation(&batch.positions, &path.device).unwrap();
+            let rotation = table.rotation(&batch.positions, &on.positions).unwrap();
             let heads = hq + 2 * hkv;
             let (qkv, rounded) = path.put(&noise.spiky(t * heads * d), &[t, heads * d], dtype);
             let mut fused = pool(path, &mut noise, hkv, d, dtype);

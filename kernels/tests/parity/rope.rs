@@ -1,6 +1,6 @@
 //! Rotation against the loops of the reference, for all scalings.
 
-use candle_core::DType;
+use candle_core::{DType, Tensor};
 use stillroom_kernels::rope::{self, RopeScaling, RopeTable};
 
 use crate::bench::{Noise, Path, devices};
@@ -29,7 +29,8 @@ fn check(path: &Path, noise: &mut Noise, dims: [usize; 3], scaling: RopeScaling,
     let table = RopeTable::new(d, 10_000.0, scaling, 5_000).unwrap();
     let positions: Vec<u32> = (0..t).map(|_| noise.below(5_000) as u32).collect();
     let (x, rounded) = path.put(&noise.spiky(t * heads * d), &dims, dtype);
-    let rotation = table.rotation(&positions, &path.device).unwrap();
+    let on_device = Tensor::from_slice(&positions, t, &path.device).unwrap();
+    let rotation = table.rotation(&positions, &on_device).unwrap();
     let found = match path.portable {
         true => rope::portable::rope(&x, &rotation).unwrap(),
         false => rope::rope(&x, &rotation).unwrap(),
