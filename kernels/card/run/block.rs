@@ -1,5 +1,6 @@
 //! A block: its warps in turn, each until it waits, and the barriers that all must reach.
 
+use super::counts::Counts;
 use super::shared::Shared;
 use super::warp::{Surroundings, Warp};
 use super::{Launch, WARP};
@@ -14,6 +15,8 @@ pub(super) struct Block<'a> {
     warps: Vec<Warp>,
     shared: Shared,
     window: Window,
+    /// Of all blocks so far.
+    pub(super) counts: Counts,
 }
 
 impl<'a> Block<'a> {
@@ -25,6 +28,7 @@ impl<'a> Block<'a> {
             warps: (0..n_threads.div_ceil(WARP)).map(|at| Warp::new(function, at)).collect(),
             shared: Shared::new(function.n_shared_bytes + launch.shared_bytes),
             window: Window::default(),
+            counts: Counts::default(),
         }
     }
 
@@ -44,10 +48,12 @@ impl<'a> Block<'a> {
                     params: &self.launch.params,
                     shared: &mut self.shared,
                     window: &mut self.window,
+                    counts: &mut self.counts,
                     block_time,
                 })?;
             }
             if self.warps.iter().all(Warp::has_ended) {
+                self.counts.n_instructions += self.warps.iter().map(Warp::n_steps).sum::<u64>();
                 break;
             }
             for warp in &mut self.warps {

@@ -2,6 +2,7 @@
 
 mod block;
 mod compute;
+mod counts;
 mod shared;
 mod tensor_core;
 mod together;
@@ -15,6 +16,7 @@ use std::thread;
 
 use crate::fault::Fault;
 use crate::ptx::Function;
+use counts::Counts;
 
 /// Where shared memory lies among the addresses that all instructions take.
 pub(crate) const SHARED_WINDOW: u64 = 1 << 60;
@@ -57,11 +59,13 @@ pub(crate) fn launch(function: &Function, launch: &Launch) -> Result<(), Ended> 
     let n_blocks = x * y * z;
     let next = AtomicU64::new(0);
     let fault = Mutex::new(None);
+    let counts = Mutex::new(Counts { n_launches: 1, n_blocks, ..Counts::default() });
     let work = || {
         let mut block = block::Block::new(function, launch);
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             if at >= n_blocks {
+                *counts.lock().expect("no holder panics") += block.counts;
                 return;
             }
             let place = [at % x, at / x % y, at / x / y].map(|at| at as u32);
@@ -79,6 +83,7 @@ pub(crate) fn launch(function: &Function, launch: &Launch) -> Result<(), Ended> 
         }
         work();
     });
+    counts::add(&function.name, counts.into_inner().expect("no holder panics"));
     match fault.into_inner().expect("no holder panics") {
         Some(fault) => Err(Ended::Failed(fault)),
         None => Ok(()),

@@ -1,6 +1,7 @@
 //! What lanes of a warp do together: shuffles, votes, fragments of matrices and their products.
 
 use super::WARP;
+use super::counts;
 use super::tensor_core;
 use super::warp::{Surroundings, Warp, lanes_of};
 use crate::fault::Fault;
@@ -44,6 +45,11 @@ impl Warp {
             }
             Together::Active { to } => self.put(*to, &[u64::from(active); WARP], active),
             Together::LoadMatrices { to, from, transposed } => {
+                if counts::are_wanted() {
+                    let rows = (0..to.len() * 8).filter_map(|lane| self.place(from, lane, 16).ok());
+                    let rows: Vec<u64> = rows.map(|(_, at)| at).collect();
+                    around.counts.shared(&rows, 16);
+                }
                 for (matrix, to) in to.iter().enumerate() {
                     let mut rows = [[0; 8]; 8];
                     for (row, elements) in rows.iter_mut().enumerate() {
@@ -62,6 +68,7 @@ impl Warp {
                 }
             }
             Together::Multiply { to, a, b, c, brain } => {
+                around.counts.n_products += 1;
                 let lanes = tensor_core::multiply(
                     a.map(|register| &self.registers[register]),
                     b.map(|register| &self.registers[register]),

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
+use super::counts::{self, Counts};
 use super::warp::{Copy, Surroundings, Warp, in_lane, lanes_of};
 use super::{LOCAL_WINDOW, SHARED_WINDOW};
 use crate::fault::Fault;
@@ -22,6 +23,9 @@ impl Warp {
         active: u32,
         around: &mut Surroundings<'_>,
     ) -> Result<(), Fault> {
+        if counts::are_wanted() {
+            self.count(transfer, active, around.counts);
+        }
         match transfer {
             Transfer::Load { to, element, from } => {
                 self.load(to, *element, from, active, around)?
@@ -63,6 +67,31 @@ impl Warp {
             }
         }
         Ok(())
+    }
+
+    /// Counts what the machine has to do for it.
+    fn count(&self, transfer: &Transfer, active: u32, counts: &mut Counts) {
+        let mut add = |address: &Address, n_bytes: usize| {
+            let places =
+                lanes_of(active).filter_map(|lane| self.place(address, lane, n_bytes).ok());
+            let places: Vec<(Space, u64)> = places.collect();
+            let addresses: Vec<u64> = places.iter().map(|(_, at)| *at).collect();
+            match places.first() {
+                Some((Space::Global | Space::Generic, _)) => counts.global(&addresses, n_bytes),
+                Some((Space::Shared, _)) => counts.shared(&addresses, n_bytes),
+                Some((Space::Local | Space::Param, _)) | None => {}
+            }
+        };
+        match transfer {
+            Transfer::Load { to, element, from } => add(from, element.n_bytes * to.len()),
+            Transfer::Store { to, element, from } => add(to, element.n_bytes * from.len()),
+            Transfer::Atomic { at, element, .. } => add(at, element.n_bytes),
+            Transfer::CopyAsync { to, from, n_bytes, .. } => {
+                add(from, *n_bytes);
+                add(to, *n_bytes);
+            }
+            Transfer::CopyCommit | Transfer::CopyWait { .. } => {}
+        }
     }
 
     /// The space and the place in it that an address means for a lane.

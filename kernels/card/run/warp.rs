@@ -3,6 +3,7 @@
 //! Where they part, those who are furthest behind go first, so that they meet again; an instruction
 //! that wants several of them together waits for them, and fails when they cannot come.
 
+use super::counts::Counts;
 use super::shared::{Moment, Shared};
 use super::{Launch, WARP};
 use crate::fault::Fault;
@@ -18,6 +19,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) params: &'a [u8],
     pub(super) shared: &'a mut Shared,
     pub(super) window: &'a mut Window,
+    pub(super) counts: &'a mut Counts,
     pub(super) block_time: u32,
 }
 
@@ -117,6 +119,11 @@ impl Warp {
         let mask = u32::MAX >> (WARP - n_lanes);
         self.groups = vec![Group { at: 0, mask, state: State::Ready }];
         (self.time, self.n_steps) = (0, 0);
+    }
+
+    /// Instructions that the warp has run.
+    pub(super) fn n_steps(&self) -> u64 {
+        self.n_steps
     }
 
     pub(super) fn has_ended(&self) -> bool {
