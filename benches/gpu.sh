@@ -51,9 +51,15 @@ results=${RESULTS:-benches/history}
 raw=$results/$name
 lines=$results/$name.jsonl
 mkdir -p "$raw"
-# A second run on the day adds to the first: the stages that there was no time for.
-touch "$lines"
-export STILLROOM_CACHE=${STILLROOM_CACHE:-$(mktemp -d)}
+# A second run on the day adds to the first, wherever its results are to go.
+[ -e "$lines" ] || cp "benches/history/$name.jsonl" "$lines" 2>/dev/null || touch "$lines"
+# Checkpoints of many gigabytes, which a second call finds again.
+export STILLROOM_CACHE=${STILLROOM_CACHE:-${TMPDIR:-/tmp}/stillroom-gpu}
+# The driver compiles PTX once for all processes.
+export CUDA_CACHE_PATH=$STILLROOM_CACHE/nv
+mkdir -p "$CUDA_CACHE_PATH"
+# What a call that was cut has left half written.
+rm -rf "${TMPDIR:-/tmp}"/stillroom-gpu/tiny/*.draft-*
 still=$carried/stillroom
 
 # Where pip's packages put CUDA's libraries, and where a container may have put the driver's.
@@ -63,8 +69,13 @@ roots = site.getsitepackages() + [site.getusersitepackages()]
 print(":".join(f for r in roots for f in glob.glob(f"{r}/nvidia/*/lib")))
 PY
 )
-driver=$(dirname "$(find /usr /run -name 'libcuda.so.1' 2>/dev/null | head -n 1)" 2>/dev/null)
-export LD_LIBRARY_PATH=$libraries:$driver${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+# A search through all of /usr takes seconds, and the linker mostly knows.
+if ! grep -q 'libcuda\.so\.1 ' <<<"$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null)"; then
+    driver=$(find /usr /run -name libcuda.so.1 -print -quit 2>/dev/null)
+    libraries=${libraries:+$libraries:}${driver%/*}
+fi
+libraries=${libraries:+$libraries:}${LD_LIBRARY_PATH:-}
+export LD_LIBRARY_PATH=${libraries%:}
 
 # note KEY=VALUE..: a line of the results; a value that is JSON stays JSON.
 note() { python3 benches/gpu_lines.py note "$@" >>"$lines"; }
