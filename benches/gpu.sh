@@ -11,7 +11,9 @@
 # that a run which is cut keeps what it reached: benches/history/DATE-CARD.jsonl with a line for each
 # figure, and a short table. RESULTS names another folder, STILLROOM_CACHE one for checkpoints,
 # SECONDS_MAX another end of the whole.
-# Ends with 1 when something that was computed is wrong; speed is never a failure.
+# Ends with 1 when something was computed wrongly or ended as it must not: by a signal, by a fault
+# of the device, with a number that is none. Too little memory and a limit are told, and no failure;
+# nor is speed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 archive=target/gpu.tar.xz
@@ -85,65 +87,104 @@ peer_jobs=('128+128*256@256' '1000+200*64@64')
 
 failed=0
 # stage NAME SECONDS COMMAND..: runs it within its limit and that of the whole, and notes how it
-# ended: 124 is the limit.
+# `ended`: done, cut, no room, environment, failed; or no time left, where it has not begun.
 stage() {
-    local name=$1 limit=$2 started=$SECONDS left=$((${SECONDS_MAX:-530} - SECONDS)) status
+    local name=$1 limit=$2 started=$SECONDS left=$((${SECONDS_MAX:-530} - SECONDS)) seconds
     shift 2
     : >"$raw/$name.txt"
+    status=124 ended='no time left'
     if [ "$left" -lt 5 ]; then
-        note stage="$name" status='"no time left"'
-        return 124
+        note stage="$name" ended="$ended"
+        return
     fi
     [ "$limit" -lt "$left" ] || limit=$left
     echo "== $name (at most $limit s, $SECONDS s so far)"
     timeout -k 5 "$limit" "$@" >"$raw/$name.txt" 2>&1
     status=$?
-    note stage="$name" status=$status seconds=$((SECONDS - started))
+    seconds=$((SECONDS - started))
+    # What does not heed the first signal is killed by the second: that is the limit, too.
+    [ "$status" = 137 ] && [ "$seconds" -ge "$limit" ] && status=124
+    ended=$(kind_of_end "$name" "$status")
+    if [ "$ended" = done ]; then
+        note stage="$name" ended="$ended" seconds=$seconds
+    else
+        note stage="$name" ended="$ended" seconds=$seconds status=$status why="$(why "$name" "$status")"
+    fi
     tail -n 4 "$raw/$name.txt"
-    return $status
 }
 
-# wrong STAGE: notes that something was computed wrongly.
+# The program's exit codes: 3 is device, memory, model or disk, and its words tell which.
+kind_of_end() {
+    case $2 in
+        0) echo done ;;
+        124) echo cut ;;
+        3) if is_full "$1"; then echo 'no room'; else echo environment; fi ;;
+        *) echo failed ;;
+    esac
+}
+
+is_full() {
+    grep -Eq 'OUT_OF_MEMORY|ALLOC_FAILED|MiB (of the device )?are (there|free)|no room for keys' \
+        <<<"$(grep -E '^(error:|  because)' "$raw/$1.txt")"
+}
+
+# The words of its output that say most.
+why() {
+    local words
+    words=$(grep -m 1 -A 1 '^error:' "$raw/$1.txt" || grep -v '^{' "$raw/$1.txt" | tail -n 1)
+    [ "$2" -le 128 ] || words="signal $(($2 - 128)) $words"
+    head -c 300 <<<"$words" | paste -sd ' '
+}
+
+# wrong STAGE WHY: notes that something must not be as it is.
 wrong() {
     failed=1
-    note stage="$1" wrong=true
-    echo "WRONG: $1, see $raw/$1.txt"
+    note stage="$1" wrong="$2"
+    echo "WRONG: $1, $2; see $raw/$1.txt"
 }
 
-# judge STAGE STATUS: a proof that was cut has proven nothing, but nothing is wrong yet. Tests pass
-# where they find no device or are not built for one, which is no proof either.
-judge() {
-    [ "$2" = 0 ] || [ "$2" = 124 ] || wrong "$1"
-    grep -Eq 'no CUDA device here|running 0 tests' "$raw/$1.txt" && wrong "$1"
+# must NAME SECONDS COMMAND..: a stage that proves nothing where it was cut or found no room, and is
+# wrong where it ended badly.
+must() {
+    stage "$@"
+    case $ended in failed | environment) wrong "$1" "ended with $status" ;; esac
+}
+
+# Tests pass where they find no device or are not built for one, which is no proof.
+must_test() {
+    must "$@"
+    grep -Eq 'no CUDA device here|running 0 tests' "$raw/$1.txt" && wrong "$1" 'nothing was tested'
 }
 
 parity() {
-    stage parity 75 "$carried/parity" cuda --test-threads=1 --nocapture
-    judge parity $?
-    if command -v compute-sanitizer >/dev/null; then
-        stage sanitizer 50 compute-sanitizer --error-exitcode 9 \
-            "$carried/parity" attention::matches_the_reference::cuda fused_equals_its_parts::cuda \
-            moe_matches_the_reference::cuda --test-threads=1
-        [ $? = 9 ] && wrong sanitizer
-    else
-        note stage=sanitizer status='"not there"'
+    must_test parity 75 "$carried/parity" cuda --test-threads=1 --nocapture
+    sanitizer
+}
+
+sanitizer() {
+    if ! command -v compute-sanitizer >/dev/null; then
+        note stage=sanitizer ended='not there'
+        return
     fi
+    stage sanitizer 50 compute-sanitizer --error-exitcode 9 \
+        "$carried/parity" attention::matches_the_reference::cuda fused_equals_its_parts::cuda \
+        moe_matches_the_reference::cuda --test-threads=1
+    [ "$status" = 9 ] && wrong sanitizer 'a memory access'
 }
 
 golden() {
-    CARGO_MANIFEST_DIR=$PWD/models stage golden 40 "$carried/golden" gpu --nocapture
-    judge golden $?
-    stage job 30 "$still" run examples/math-preference.toml --device cuda:0 --out "$raw/job"
-    judge job $?
-    rm -rf "$raw/job"
+    CARGO_MANIFEST_DIR=$PWD/models must_test golden 40 "$carried/golden" gpu --nocapture
+    must demo 30 "$still" run examples/math-preference.toml --device cuda:0 --out "$raw/demo"
+    rm -rf "$raw/demo"
 }
 
 # measure NAME SECONDS MODEL ARGS..: a bench, its figures in the results.
 measure() {
     local name=$1 limit=$2
     shift 2
-    stage "$name" "$limit" "$still" bench "$@" --device cuda:0 --not-reproducible --json
+    must "$name" "$limit" "$still" bench "$@" --device cuda:0 --not-reproducible --json
     python3 benches/gpu_lines.py bench "$name" "$raw/$name.txt" >>"$lines"
+    [ "$ended" = done ] && ! grep -q '"kind":"cell"' "$raw/$name.txt" && wrong "$name" 'no figures'
 }
 
 bench() {
@@ -161,12 +202,13 @@ bench() {
     swaps
 }
 
-# Models that do not fit beside one another: each must give its memory back before the next comes.
 swaps() {
-    local large="--set models.llama.source=tiny:llama-1b --set models.mixtral.source=tiny:mixtral-8x7b@1"
-    stage swaps 40 "$still" run examples/math-preference.toml --limit 2 --device cuda:0 --memory 5 \
-        $large --out "$raw/swaps"
-    grep -q 'memory has not all come back' "$raw/swaps.txt" && wrong swaps
+    must swaps 40 "$still" run benches/swaps.toml --device cuda:0 --memory 5 --out "$raw/swaps"
+    if [ "$ended" = done ]; then
+        python3 benches/gpu_lines.py swaps "$raw/swaps/events.jsonl" >>"$lines" ||
+            wrong swaps 'not shown that each model gave its memory back before the next came'
+        cp "$raw/swaps/events.jsonl" "$raw/swaps-events.jsonl"
+    fi
     rm -rf "$raw/swaps"
 }
 

@@ -3,6 +3,7 @@
     gpu_lines.py note KEY=VALUE..      one line
     gpu_lines.py bench NAME REPORT     the lines of `stillroom bench --json`, as far as they came
     gpu_lines.py peers FILE            a peer's own lines
+    gpu_lines.py swaps EVENTS          one line: whether each model went before the next came
     gpu_lines.py table FILE            what a person reads, as Markdown
 """
 
@@ -24,11 +25,25 @@ def note(*pairs):
 def bench(name, path):
     for line in open(path):
         if line.startswith("{"):
-            print(json.dumps({"bench": name, **json.loads(line)}))
+            try:
+                print(json.dumps({"bench": name, **json.loads(line)}))
+            except ValueError:  # the last line of a bench that was cut
+                pass
 
 
 def peers(path):
     print(open(path).read(), end="")
+
+
+def swaps(path):
+    events = [json.loads(line) for line in open(path)]
+    moves = [event["event"] for event in events if event["event"] in ("loaded", "unloaded")]
+    tokens = [event["tokens"]["n_output"] for event in events if event["event"] == "used"]
+    kept = [event["text"] for event in events
+            if event["event"] == "note" and "has not all come back" in event["text"]]
+    shown = moves == 3 * ["loaded", "unloaded"] and len(tokens) == 3 and all(tokens) and not kept
+    print(json.dumps({"swaps": moves, "output_tokens": tokens, "kept": kept, "shown": shown}))
+    sys.exit(not shown)
 
 
 def share(number):
@@ -72,9 +87,15 @@ def table(path):
             print(f"| {line['peer']} | {line['way']} {line['job']} | {shown} | | {times} |")
     print()
     for line in lines:
-        if "stage" in line and ("wrong" in line or line.get("status") != 0):
-            print("- " + ", ".join(f"{key} {text}" for key, text in line.items()))
+        if "stage" in line and line.get("ended") != "done":
+            facts = ", ".join(f"{key} {line[key]}" for key in ("seconds", "status") if key in line)
+            told = f"WRONG: {line['wrong']}" if "wrong" in line else f"{line['ended']} {facts}".strip()
+            print(f"- {line['stage']}: {told}" + (f": {line['why']}" if line.get("why") else ""))
+        elif "swaps" in line and not line["shown"]:
+            print(f"- swaps: {' '.join(line['swaps'])}; {line['output_tokens']} tokens; "
+                  f"memory kept: {line['kept']}")
 
 
 if __name__ == "__main__":
-    {"note": note, "bench": bench, "peers": peers, "table": table}[sys.argv[1]](*sys.argv[2:])
+    commands = {"note": note, "bench": bench, "peers": peers, "swaps": swaps, "table": table}
+    commands[sys.argv[1]](*sys.argv[2:])
