@@ -1,16 +1,30 @@
 #!/usr/bin/env bash
-# Everything that only a GPU can show, in one run of less than nine minutes.
+# Everything that only a GPU can show, in one run of less than nine minutes or in several.
 #
 #   benches/gpu.sh pack          where it is built: makes target/gpu.tar.xz, which is carried
-#   benches/gpu.sh [STAGE..]     where the GPU is: parity golden bench peers ablate, or some of them
+#   benches/gpu.sh [STAGE..]     where the GPU is: all stages in the order below, or some of them
+#
+#   stage      shows                                              expected (limit), seconds
+#   parity     each kernel against its reference                  40  (75)
+#   golden     golden logits, then the demo recipe as a whole     15  (70)
+#   llama      speed of the 1B and 8B shapes, queues of requests  190 (230), 40 of them to write 16 GB
+#   peers      transformers on the same weights and queues        80  (110)
+#   mixtral    speed of Mixtral's layers, and quantised           120 (180)
+#   swaps      models that go before others come                  25  (40)
+#   sanitizer  the kernels' memory accesses, where it is there    50  (50)
+#   ablate     what each kernel gains                             80  (240)
+#
+# What is expected is reckoned for an H200 at half of its floors, and measured nowhere yet. The
+# limits are such that the first four have their time in any case; what is then left of SECONDS_MAX
+# (530) goes to the others. A second call with the stages that were not reached goes on: it finds
+# the checkpoints, and adds to the results of the day.
 #
 # The second machine needs an NVIDIA card with its driver, CUDA 13's user libraries (pip's will do),
 # Python with torch and transformers, and this repository with target/gpu.tar.xz; no compiler, no
 # network.
-# Stages run in the order of their worth, each within its limit, and write results as they come, so
-# that a run which is cut keeps what it reached: benches/history/DATE-CARD.jsonl with a line for each
-# figure, and a short table. RESULTS names another folder, STILLROOM_CACHE one for checkpoints,
-# SECONDS_MAX another end of the whole.
+# Results come as they are made, so that a run which is cut keeps what it reached:
+# benches/history/DATE-CARD.jsonl with a line for each figure, and a short table. RESULTS names
+# another folder, STILLROOM_CACHE one for checkpoints (35 GB).
 # Ends with 1 when something was computed wrongly or ended as it must not: by a signal, by a fault
 # of the device, with a number that is none. Too little memory and a limit are told, and no failure;
 # nor is speed.
@@ -156,21 +170,7 @@ must_test() {
     grep -Eq 'no CUDA device here|running 0 tests' "$raw/$1.txt" && wrong "$1" 'nothing was tested'
 }
 
-parity() {
-    must_test parity 75 "$carried/parity" cuda --test-threads=1 --nocapture
-    sanitizer
-}
-
-sanitizer() {
-    if ! command -v compute-sanitizer >/dev/null; then
-        note stage=sanitizer ended='not there'
-        return
-    fi
-    stage sanitizer 50 compute-sanitizer --error-exitcode 9 \
-        "$carried/parity" attention::matches_the_reference::cuda fused_equals_its_parts::cuda \
-        moe_matches_the_reference::cuda --test-threads=1
-    [ "$status" = 9 ] && wrong sanitizer 'a memory access'
-}
+parity() { must_test parity 75 "$carried/parity" cuda --test-threads=1 --nocapture; }
 
 golden() {
     CARGO_MANIFEST_DIR=$PWD/models must_test golden 40 "$carried/golden" gpu --nocapture
@@ -187,19 +187,41 @@ measure() {
     [ "$ended" = done ] && ! grep -q '"kind":"cell"' "$raw/$name.txt" && wrong "$name" 'no figures'
 }
 
-bench() {
+llama() {
     # Small and quick first: what fails here would fail later at a higher price.
     measure llama-1b 40 tiny:llama-1b --repeat 1 --prompt 128 --output 64 --batch 1,32
     # The first two jobs are the peer's.
     measure llama-8b 190 tiny:llama-8b --repeat 1 --prompt 128 --output 128 --batch 1,32,256 \
         --job "${peer_jobs[0]%@*}" --job "${peer_jobs[1]%@*}" --job '128+128*1024' \
         --job '600:1350+64*512' --job '1000+1000*256' --job '200+~250*768' --job '2048+128*128'
-    local mixtral="tiny:mixtral-8x7b@4 --repeat 1 --prompt 128 --output 64"
-    measure mixtral 60 $mixtral --batch 1,32,256 --job '200+300*512'
-    measure mixtral-q8 40 $mixtral --quantize q8_0 --batch 1,32,256
-    measure mixtral-q4 40 $mixtral --quantize q4_k --batch 1,256
+}
+
+peers() {
+    local folder
+    # Both sides in one run: where llama was not here before, its queues are made up for, and with
+    # them the checkpoint that the peer reads.
+    if ! compgen -G "$STILLROOM_CACHE/tiny/tiny-llama-8b-*/config.json" >/dev/null ||
+        ! grep -q '"bench": "llama-8b.*"kind": "job"' "$lines"; then
+        measure llama-8b-jobs 110 tiny:llama-8b --repeat 1 --prompt 128 --output 2 --batch 256 \
+            --job "${peer_jobs[0]%@*}" --job "${peer_jobs[1]%@*}"
+    fi
+    folder=$(compgen -G "$STILLROOM_CACHE/tiny/tiny-llama-8b-*/config.json" | head -n 1)
+    if [ -z "$folder" ]; then
+        note stage=peers ended='no checkpoint'
+        return
+    fi
+    rm -f "$raw/peers.jsonl"
+    stage peers 110 python3 benches/peers/transformers_gpu.py "${folder%/*}" "$raw/peers.jsonl" 100 \
+        "${peer_jobs[@]}"
+    [ -s "$raw/peers.jsonl" ] && python3 benches/gpu_lines.py peers "$raw/peers.jsonl" >>"$lines"
+}
+
+mixtral() {
+    local layers="tiny:mixtral-8x7b@4 --repeat 1 --prompt 128 --output 64"
+    measure mixtral 60 $layers --batch 1,32,256 --job '200+300*512'
+    measure mixtral-q8 40 $layers --quantize q8_0 --batch 1,32,256
+    measure mixtral-q4 40 $layers --quantize q4_k --batch 1,256
     measure llama-8b-q8 40 tiny:llama-8b --repeat 1 --quantize q8_0 --prompt 128 --output 64 --batch 1,32
-    swaps
 }
 
 swaps() {
@@ -212,13 +234,15 @@ swaps() {
     rm -rf "$raw/swaps"
 }
 
-peers() {
-    local folder
-    folder=$(ls -d "$STILLROOM_CACHE"/tiny/tiny-llama-8b-* "$STILLROOM_CACHE"/tiny-llama-8b-* 2>/dev/null | head -n 1)
-    rm -f "$raw/peers.jsonl"
-    stage peers 110 python3 benches/peers/transformers_gpu.py "$folder" "$raw/peers.jsonl" 100 \
-        "${peer_jobs[@]}"
-    [ -s "$raw/peers.jsonl" ] && python3 benches/gpu_lines.py peers "$raw/peers.jsonl" >>"$lines"
+sanitizer() {
+    if ! command -v compute-sanitizer >/dev/null; then
+        note stage=sanitizer ended='not there'
+        return
+    fi
+    stage sanitizer 50 compute-sanitizer --error-exitcode 9 \
+        "$carried/parity" attention::matches_the_reference::cuda fused_equals_its_parts::cuda \
+        moe_matches_the_reference::cuda --test-threads=1
+    [ "$status" = 9 ] && wrong sanitizer 'a memory access'
 }
 
 ablate() {
@@ -235,13 +259,14 @@ ablate() {
     measure experts-q8-without-moe 25 $experts --quantize q8_0 --without moe
 }
 
+stages='parity golden llama peers mixtral swaps sanitizer ablate'
+for wanted in "$@"; do
+    [[ " $stages " == *" $wanted "* ]] || { echo "no stage $wanted; there are $stages" >&2; exit 2; }
+done
 note date="\"$(date -u +%FT%TZ)\"" commit="\"$(cat "$carried/commit" 2>/dev/null)\"" \
-    card="\"$(nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm --format=csv,noheader)\""
-for wanted in ${*:-parity golden bench peers ablate}; do
-    case $wanted in
-        parity | golden | bench | peers | ablate) "$wanted" ;;
-        *) echo "no stage $wanted" >&2; exit 2 ;;
-    esac
+    card="\"$(nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm --format=csv,noheader | head -n 1)\""
+for wanted in ${*:-$stages}; do
+    "$wanted"
 done
 python3 benches/gpu_lines.py table "$lines" | tee "$results/$name.md"
 exit $failed
