@@ -29,7 +29,7 @@ use machine::Roof;
 use measure::{Cell, Rates};
 
 /// Raised whenever a key of the JSON report changes its meaning.
-const SCHEMA_VERSION: u32 = 2;
+const SCHEMA_VERSION: u32 = 3;
 
 /// `stillroom bench`.
 #[derive(Debug, clap::Args)]
@@ -142,6 +142,7 @@ pub fn bench(args: &BenchArgs, cache: &Path, print: &mut dyn FnMut(&str)) -> Res
     tell("header", header(args, &subject), &shown_header);
     measure::warm_up(&mut subject.engine)?;
     for (n, cell) in grid(args).into_iter().enumerate() {
+        measure::warm_up_shapes(&mut subject.engine, cell, n as u64)?;
         let rates = measure::median(&mut subject.engine, cell, args.repeat, n as u64)?;
         tell("cell", row(cell, &rates, &subject), &shown_row);
     }
@@ -398,6 +399,20 @@ mod tests {
         let text = run(&format!("tiny:mixtral {grid} --quantize q8_0")).unwrap();
         assert!(text.lines().count() >= 2 + 1 + 4, "{text}");
         assert!(text.contains("decode tok/s"), "{text}");
+    }
+
+    #[test]
+    fn a_warm_up_helps_no_cell() {
+        let cache = tempfile::tempdir().unwrap();
+        let words = "bench tiny:llama --device cpu --prompt 70 --output 3 --batch 2";
+        let args = Line::try_parse_from(words.split(' ')).unwrap().args;
+        let mut subject = load(&args, &files(&args.model, cache.path()).unwrap()).unwrap();
+        let (engine, cell) = (&mut subject.engine, grid(&args)[0]);
+        measure::run_shapes(engine, cell, 0).unwrap();
+        assert_eq!(engine.stats().n_generated_tokens, 2 * 2);
+        measure::median(engine, cell, 3, 0).unwrap();
+        assert_eq!(engine.stats().n_generated_tokens, 2 * 2 + 3 * 2 * 3);
+        assert_eq!(engine.stats().n_cached_tokens, 0);
     }
 
     #[test]
