@@ -175,7 +175,12 @@ fn load(args: &BenchArgs, files: &Files) -> Result<Subject> {
     };
     let start = Instant::now();
     let config = ModelConfig::read(files).map_err(fault)?;
-    let loaded = models::load(files, &options, &mut |_| ()).map_err(fault)?;
+    let free_bytes = models::device::free_bytes(&device);
+    if let Some(free_bytes) = free_bytes {
+        llm::expect_room(files, &options, n_tokens_max(args), free_bytes)?;
+    }
+    let loaded = models::load(files, &options, &mut |_| ())
+        .map_err(|error| llm::load_fault(files, &options, free_bytes, error))?;
     let load_s = start.elapsed().as_secs_f64();
     let roof = Roof::measure(&device)?;
     let roof = match options.quantize {
@@ -204,10 +209,7 @@ fn load(args: &BenchArgs, files: &Files) -> Result<Subject> {
 
 /// The engine's own limits, with room for the largest batch of the grid.
 fn limits(args: &BenchArgs, model: &Decoder, is_cpu: bool) -> Result<EngineLimits> {
-    let largest = |numbers: &[u64]| numbers.iter().copied().max().unwrap_or(1);
-    let of_grid = largest(&args.prompt).saturating_add(largest(&args.output));
-    let of_jobs = args.job.iter().map(|job| job.n_tokens_max() as u64);
-    let n_tokens = of_jobs.max().unwrap_or(0).max(of_grid);
+    let n_tokens = n_tokens_max(args);
     let max_context = model.max_context();
     if n_tokens > max_context as u64 {
         return Err(Error::Usage {
@@ -233,6 +235,17 @@ fn limits(args: &BenchArgs, model: &Decoder, is_cpu: bool) -> Result<EngineLimit
         n_blocks: n_blocks + n_blocks / 16 + 1,
         ..usual
     })
+}
+
+/// Tokens of the longest sequence, prompt and answer.
+fn n_tokens_max(args: &BenchArgs) -> u64 {
+    let of_grid = largest(&args.prompt).saturating_add(largest(&args.output));
+    let of_jobs = args.job.iter().map(|job| job.n_tokens_max() as u64);
+    of_jobs.max().unwrap_or(0).max(of_grid)
+}
+
+fn largest(numbers: &[u64]) -> u64 {
+    numbers.iter().copied().max().unwrap_or(1)
 }
 
 fn grid(args: &BenchArgs) -> Vec<Cell> {
