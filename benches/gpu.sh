@@ -7,17 +7,18 @@
 #   stage      shows                                              expected (limit), seconds
 #   parity     each kernel against its reference                  40  (75)
 #   golden     golden logits, then the demo recipe as a whole     15  (70)
-#   llama      speed of the 1B and 8B shapes, queues of requests  190 (230), 40 of them to write 16 GB
+#   llama      speed of the 1B and 8B shapes, queues of requests  190 (230)
 #   peers      transformers on the same weights and queues        80  (110)
 #   mixtral    speed of Mixtral's layers, and quantised           120 (180)
 #   swaps      models that go before others come                  25  (40)
 #   sanitizer  the kernels' memory accesses, where it is there    50  (50)
 #   ablate     what each kernel gains                             80  (240)
 #
-# What is expected is reckoned for an H200 at half of its floors, and measured nowhere yet. The
-# limits are such that the first four have their time in any case; what is then left of SECONDS_MAX
-# (530) goes to the others. A second call with the stages that were not reached goes on: it finds
-# the checkpoints, and adds to the results of the day.
+# What is expected is reckoned for an H200 at half of its floors, with half a minute to write the
+# 16 GB of the 8B's checkpoint, and measured nowhere yet. The limits are such that the first four
+# have their time in any case; what is then left of SECONDS_MAX (530) goes to the others. A second
+# call with the stages that were not reached goes on: it finds the checkpoints, and adds to the
+# results of the day.
 #
 # The second machine needs an NVIDIA card with its driver, CUDA 13's user libraries (pip's will do),
 # Python with torch and transformers, and this repository with target/gpu.tar.xz; no compiler, no
@@ -59,7 +60,8 @@ pack() {
 
 [ "${1:-}" = pack ] && { pack; exit; }
 # Python, which is there anyway, reads xz by itself; tar needs its program.
-python3 -m tarfile -e "$archive" "$carried" 2>/dev/null || tar -xJf "$archive" -C "$carried" || exit 2
+python3 -m tarfile -e "$archive" "$carried" 2>/dev/null || tar -xJf "$archive" -C "$carried" ||
+    exit 2
 
 card=$(nvidia-smi --query-gpu=name --format=csv,noheader | head -n 1 | tr -c 'A-Za-z0-9\n' - | tr -s -)
 name=$(date -u +%F)-${card:-unknown}
