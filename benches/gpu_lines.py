@@ -3,11 +3,27 @@
     gpu_lines.py note KEY=VALUE..      one line
     gpu_lines.py bench NAME REPORT     the lines of `stillroom bench --json`, as far as they came
     gpu_lines.py peers FILE            a peer's own lines
+    gpu_lines.py swaps EVENTS          one line: whether each model went before the next came
     gpu_lines.py table FILE            what a person reads, as Markdown
 """
 
 import json
 import sys
+
+# What an H200 can do at most for Llama 3 8B in bf16, output tokens per second with the machine
+# full: the formula of src/cli/bench/floor.rs, step after step without overlap, at 4.3 TB/s and
+# 790 TFLOP/s, which such a card really reaches. Computed, but for the answers of log-normal
+# length, 10,000 of them in 256 places, which were simulated.
+ANCHORS = {
+    "128+128": 22_800,
+    "1000+1000": 11_900,
+    "2048+128": 2_600,
+    "200+~250": 21_800,
+    "600:1350+64": 3_700,
+    "1 alone": 285,
+}
+# The benches of that model, as it is stored.
+OF_8B = ("llama-8b", "llama-8b-jobs")
 
 
 def value(text):
@@ -24,11 +40,25 @@ def note(*pairs):
 def bench(name, path):
     for line in open(path):
         if line.startswith("{"):
-            print(json.dumps({"bench": name, **json.loads(line)}))
+            try:
+                print(json.dumps({"bench": name, **json.loads(line)}))
+            except ValueError:  # the last line of a bench that was cut
+                pass
 
 
 def peers(path):
     print(open(path).read(), end="")
+
+
+def swaps(path):
+    events = [json.loads(line) for line in open(path)]
+    moves = [event["event"] for event in events if event["event"] in ("loaded", "unloaded")]
+    tokens = [event["tokens"]["n_output"] for event in events if event["event"] == "used"]
+    kept = [event["text"] for event in events
+            if event["event"] == "note" and "has not all come back" in event["text"]]
+    shown = moves == 3 * ["loaded", "unloaded"] and len(tokens) == 3 and all(tokens) and not kept
+    print(json.dumps({"swaps": moves, "output_tokens": tokens, "kept": kept, "shown": shown}))
+    sys.exit(not shown)
 
 
 def share(number):
@@ -42,39 +72,78 @@ def gap(line, prefix=""):
 
 
 def job_of(line):
-    return f"{line['prompt']}+{'~' if line.get('spread') else ''}{line['output']}*{line['requests']}"
+    shared = f"{line['shared']}:" if line.get("shared") else ""
+    return f"{shared}{line['prompt']}+{'~' if line.get('spread') else ''}{line['output']}"
+
+
+def row(*cells):
+    print("| " + " | ".join(map(str, cells)) + " |")
+
+
+def of_anchor(line, name, rate):
+    """The share of an H200's anchor, where the line is one of its shapes and such a card's."""
+    anchor = ANCHORS.get(name) if line["bench"] in OF_8B and line["on_h200"] else None
+    return share(rate / anchor) if anchor else ""
+
+
+def cell_rows(line):
+    shape = f"{line['prompt']}+{line['output']} at {line['batch']}"
+    row(line["bench"], f"prefill {shape}", f"{line['prefill_tokens_per_s']:.0f}",
+        share(line["prefill_share_of_floor"]), "", "")
+    rate = line["decode_tokens_per_s"]
+    if rate is not None:
+        anchor = of_anchor(line, f"{line['batch']} alone", rate)
+        row(line["bench"], f"decode {shape}, {line['decode_step_ms']:.2f} ms a step", f"{rate:.0f}",
+            share(line["decode_share_of_floor"]), anchor, gap(line, "decode_"))
+
+
+def job_row(line):
+    rate = line["output_tokens_per_s"]
+    row(line["bench"], f"{job_of(line)}*{line['requests']}, {line['batch']} at a time, "
+        f"{line['requests_per_s']:.1f} requests/s", f"{rate:.0f}", share(line["share_of_floor"]),
+        of_anchor(line, job_of(line), rate), gap(line))
+
+
+def peer_row(line, ours):
+    rate = line.get("output_tokens_per_s")
+    mine = ours.get(line["job"].split("@")[0])
+    times = f"stillroom {mine / rate:.1f} times" if mine and rate else ""
+    row(line["peer"], f"{line['way']} {line['job']}",
+        line.get("error", "") if rate is None else f"{rate:.0f}", "", "", times)
 
 
 def table(path):
     lines = [json.loads(line) for line in open(path)]
-    ours = {job_of(line): line["output_tokens_per_s"] for line in lines
-            if line.get("kind") == "job" and line["bench"] == "llama-8b"}
-    print("| | | tok/s | of the floor | device idle / host waits |\n|---|---|---|---|---|")
+    on_h200 = any("H200" in str(line.get("card")) for line in lines)
+    ours = {f"{job_of(line)}*{line['requests']}": line["output_tokens_per_s"] for line in lines
+            if line.get("kind") == "job" and line["bench"] in OF_8B}
+    row("", "", "tok/s", "of the floor", "of the anchor", "device idle / host waits")
+    print("|---|---|---|---|---|---|")
     for line in lines:
+        line["on_h200"] = on_h200
         if line.get("kind") == "cell":
-            shape = f"{line['prompt']}+{line['output']} at {line['batch']}"
-            print(f"| {line['bench']} | prefill {shape} | {line['prefill_tokens_per_s']:.0f} "
-                  f"| {share(line['prefill_share_of_floor'])} | |")
-            if line["decode_tokens_per_s"] is not None:
-                print(f"| {line['bench']} | decode {shape}, {line['decode_step_ms']:.2f} ms a step "
-                      f"| {line['decode_tokens_per_s']:.0f} | {share(line['decode_share_of_floor'])} "
-                      f"| {gap(line, 'decode_')} |")
+            cell_rows(line)
         elif line.get("kind") == "job":
-            shape = f"{job_of(line)}, {line['batch']} at a time"
-            print(f"| {line['bench']} | {shape}, {line['requests_per_s']:.1f} requests/s "
-                  f"| {line['output_tokens_per_s']:.0f} | {share(line['share_of_floor'])} "
-                  f"| {gap(line)} |")
+            job_row(line)
         elif "peer" in line:
-            rate = line.get("output_tokens_per_s")
-            shown = line.get("error", "") if rate is None else f"{rate:.0f}"
-            mine = ours.get(line["job"].split("@")[0])
-            times = f"stillroom {mine / rate:.1f} times" if mine and rate else ""
-            print(f"| {line['peer']} | {line['way']} {line['job']} | {shown} | | {times} |")
-    print()
+            peer_row(line, ours)
+    print("""
+The floor is that of the bandwidth and the products which were measured beside it. The anchor is
+what an H200 is reckoned to reach at most when it is full throughout (benches/gpu_lines.py), shown
+where the card is one and the shape is one of those. The queues here are shorter than that: from a
+quarter to four times as many requests as run at a time, so that ramp and tail weigh, and a long
+run would show more.
+""")
     for line in lines:
-        if "stage" in line and ("wrong" in line or line.get("status") != 0):
-            print("- " + ", ".join(f"{key} {text}" for key, text in line.items()))
+        if "stage" in line and line.get("ended") != "done":
+            facts = ", ".join(f"{key} {line[key]}" for key in ("seconds", "status") if key in line)
+            told = f"WRONG: {line['wrong']}" if "wrong" in line else f"{line['ended']} {facts}".strip()
+            print(f"- {line['stage']}: {told}" + (f": {line['why']}" if line.get("why") else ""))
+        elif "swaps" in line and not line["shown"]:
+            print(f"- swaps: {' '.join(line['swaps'])}; {line['output_tokens']} tokens; "
+                  f"memory kept: {line['kept']}")
 
 
 if __name__ == "__main__":
-    {"note": note, "bench": bench, "peers": peers, "table": table}[sys.argv[1]](*sys.argv[2:])
+    commands = {"note": note, "bench": bench, "peers": peers, "swaps": swaps, "table": table}
+    commands[sys.argv[1]](*sys.argv[2:])

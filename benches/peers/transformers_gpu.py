@@ -1,4 +1,4 @@
-"""Python transformers on a GPU: static batches through `generate`, and its continuous batching.
+"""Python transformers on a GPU: its continuous batching, and static batches through `generate`.
 
     python benches/peers/transformers_gpu.py FOLDER OUT.jsonl SECONDS JOB...
 
@@ -18,7 +18,8 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 
 folder, out, seconds, *jobs = sys.argv[1:]
 deadline = time.monotonic() + float(seconds)
-model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", device_map="cuda").eval()
+# Not by `device_map`, which wants accelerate.
+model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto").to("cuda").eval()
 vocabulary = model.config.vocab_size
 
 
@@ -69,6 +70,6 @@ def run(way, job):
 
 with torch.inference_mode():
     for job in jobs:
-        for way in (static, continuous):
+        for way in (continuous, static):
             if time.monotonic() < deadline:
                 run(way, job)

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use candle_core::DType;
 use stillroom_kernels::fault;
 use stillroom_models::{
-    self as models, Files, LoadOptions, Model, ModelConfig, ModelKey, Progress, ReadAhead,
+    self as models, Files, LoadOptions, Model, ModelConfig, ModelKey, Progress, Quant, ReadAhead,
+    device,
 };
 
 use super::fit;
@@ -136,12 +137,95 @@ impl ModelFolder {
         kv_bytes: usize,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(Llm, Vec<String>)> {
-        let loaded = models::load(&self.files, options, progress).map_err(environment)?;
+        let free_bytes = device::free_bytes(&options.device);
+        let loaded = models::load(&self.files, options, progress)
+            .map_err(|error| load_fault(&self.files, options, free_bytes, error))?;
         let (model, notes) = (loaded.model, loaded.notes);
         let kv_bytes_min = self.kv_bytes_min(model.kv_shape().dtype);
         let limits = fit::limits(&model, &options.device, (kv_bytes_min, kv_bytes))?;
         Ok((Llm::new(name.to_owned(), self.voice.clone(), model, limits)?, notes))
     }
+}
+
+/// Checks that `free_bytes` of a device hold the weights with the keys and values of `n_tokens`.
+///
+/// # Errors
+/// When they do not, with the formats that would fit; and as [`models::estimate`].
+pub fn expect_room(
+    files: &Files,
+    options: &LoadOptions,
+    n_tokens: u64,
+    free_bytes: u64,
+) -> Result<()> {
+    let estimate = models::estimate(files, options).map_err(environment)?;
+    let config = ModelConfig::read(files).map_err(environment)?;
+    // What asks for more than the context holds is refused for that.
+    let n_tokens = n_tokens.min(config.max_context as u64);
+    let kv_bytes = n_tokens * config.kv_bytes_per_token(estimate.kv_dtype) as u64;
+    let weight_bytes = estimate.weight_bytes as u64;
+    if weight_bytes + kv_bytes <= free_bytes {
+        return Ok(());
+    }
+    let what = format!(
+        "{} needs {} MiB ({} MiB of weights), {} MiB of the device are free",
+        files.place().display(),
+        mib(weight_bytes + kv_bytes),
+        mib(weight_bytes),
+        mib(free_bytes),
+    );
+    Err(Error::environment(what, narrower(files, options, kv_bytes, free_bytes)))
+}
+
+/// What [`models::load`] says, and where memory was too small how much it wanted of the
+/// `free_bytes` that a device with memory of its own had before.
+pub fn load_fault(
+    files: &Files,
+    options: &LoadOptions,
+    free_bytes: Option<u64>,
+    error: models::Error,
+) -> Error {
+    let is_full =
+        matches!(&error, models::Error::Tensor { source, .. } if fault::is_out_of_memory(source));
+    let estimate = models::estimate(files, options);
+    let (true, Some(free_bytes), Ok(estimate)) = (is_full, free_bytes, estimate) else {
+        return environment(error);
+    };
+    let what = format!(
+        "{error}: the device is full; {} MiB of weights were to go there, {} MiB of the device are \
+         free",
+        mib(estimate.weight_bytes as u64),
+        mib(free_bytes),
+    );
+    // What was free did not do for these weights, whatever else wanted it.
+    let room = free_bytes.min(estimate.weight_bytes as u64 - 1);
+    Error::environment_from(what, narrower(files, options, 0, room), error)
+}
+
+/// The way out for a model that does not fit: the first format that would, beside so many bytes of
+/// keys and values.
+fn narrower(files: &Files, options: &LoadOptions, kv_bytes: u64, free_bytes: u64) -> String {
+    let bytes = |quant| {
+        let options = LoadOptions { quantize: Some(quant), ..options.clone() };
+        models::estimate(files, &options).ok().map(|held| held.weight_bytes as u64 + kv_bytes)
+    };
+    let held = [Quant::Q8_0, Quant::Q4K].map(|quant| bytes(quant).map(|bytes| (quant, bytes)));
+    let held = held.into_iter().flatten();
+    match held.clone().find(|(_, bytes)| *bytes <= free_bytes) {
+        Some((quant, bytes)) => {
+            format!("quantize it as {}, which needs {} MiB", quant.name(), mib(bytes))
+        }
+        None => format!(
+            "quantising alone does not help{}: choose a smaller model, a larger device, or end \
+             what else lies on it",
+            held.map(|(_, bytes)| bytes)
+                .min()
+                .map_or_else(String::new, |least| format!(", {} MiB are the least", mib(least)))
+        ),
+    }
+}
+
+fn mib(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
 }
 
 fn tokenizer(files: &Files) -> Result<Tokenizer> {
@@ -174,4 +258,64 @@ pub(super) fn environment(error: models::Error) -> Error {
         E::Options(_) | E::Tensor { .. } => "Check `quantize` and the free memory.",
     };
     Error::environment_from(error.to_string(), hint, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use candle_core::Device;
+    use stillroom_models::tiny::{self, Shape};
+
+    use super::*;
+
+    /// A checkpoint with rows that are long enough for every format.
+    fn wide(cache: &Path) -> Files {
+        tiny::cached(&Shape::named("llama-wide").unwrap(), 1, cache).unwrap().into()
+    }
+
+    #[test]
+    fn a_model_that_does_not_fit_names_the_format_that_would() {
+        let cache = tempfile::tempdir().unwrap();
+        let (files, options) = (wide(cache.path()), LoadOptions::new(Device::Cpu));
+        let bytes = |quantize| {
+            let options = LoadOptions { quantize, ..options.clone() };
+            models::estimate(&files, &options).unwrap().weight_bytes as u64
+        };
+        let [plain, q8, q4] = [None, Some(Quant::Q8_0), Some(Quant::Q4K)].map(bytes);
+        assert!(q4 < q8 && q8 < plain, "{q4} {q8} {plain}");
+        let check = |free, expect: &str| {
+            let error = expect_room(&files, &options, 0, free).unwrap_err();
+            let (what, hint) = (error.to_string(), error.hint().unwrap());
+            let there = format!("{} MiB of the device are free", mib(free));
+            assert!(what.contains(&there) && what.contains("MiB of weights"), "{what}");
+            assert!(hint.contains(expect), "{hint}");
+        };
+        expect_room(&files, &options, 0, plain).unwrap();
+        // Keys and values want some, too.
+        assert!(expect_room(&files, &options, 1, plain).is_err());
+        check(q8, "as q8_0, which needs");
+        check(q4, "as q4_k, which needs");
+        check(q4 - 1, "MiB are the least");
+    }
+
+    #[test]
+    fn a_device_that_fills_up_while_loading_says_what_was_wanted() {
+        let cache = tempfile::tempdir().unwrap();
+        let (files, options) = (wide(cache.path()), LoadOptions::new(Device::Cpu));
+        let failed = |code: &str| models::Error::Tensor {
+            what: "cannot place a weight".to_owned(),
+            source: candle_core::Error::Cuda(code.to_owned().into()),
+        };
+        let full = || failed("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")");
+        let error = load_fault(&files, &options, Some(1 << 30), full());
+        assert!(error.to_string().contains("1024 MiB of the device are free"), "{error}");
+        assert!(error.hint().unwrap().contains("as q8_0"), "{:?}", error.hint());
+        assert_eq!(error.exit_code(), 3);
+        // A device that does not tell what is free, and a fault that has nothing to do with it.
+        let error = load_fault(&files, &options, None, full());
+        assert!(error.hint().unwrap().contains("The device is full"), "{:?}", error.hint());
+        let error = load_fault(&files, &options, Some(1 << 30), failed("ILLEGAL_ADDRESS"));
+        assert!(!error.to_string().contains("MiB"), "{error}");
+    }
 }

@@ -13,6 +13,6 @@ mod source;
 
 pub use door::{Answer, Ask, Door, Options, Refusal};
 pub use fit::affordable;
-pub use folder::{ModelFolder, Needs};
+pub use folder::{ModelFolder, Needs, expect_room, load_fault};
 pub use local::{Llm, Voice};
 pub use source::{demo, tiny};

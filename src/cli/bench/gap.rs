@@ -4,6 +4,10 @@
 //! two steps the device surely has nothing to do. Within a step it works while the host hands over
 //! more, and whether it ever ran dry there shows in the other share: where the host hardly waits, it
 //! is the handing over that takes the time. On a CPU neither is told, and neither is shown.
+//!
+//! A step begins for this clock at its embedding. The batch's arrays and the rows of the rope table
+//! are on their way before that, and the device's short work on them counts as idle: the share is a
+//! little too high rather than too low.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

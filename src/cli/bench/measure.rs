@@ -1,7 +1,8 @@
 //! One combination of prompt length, output length and batch, timed step by step.
 //!
 //! All prompts are different, so that the prefix cache holds none of them. Prefill is every step
-//! that computes prompts; decode is every step in which each sequence of the batch gets one token.
+//! that computes prompts; decode is every step in which each sequence of the batch gets one token,
+//! and the median one counts: contexts grow evenly, so that it is also the one of mean context.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,7 @@ pub(super) struct Rates {
     n_prefill_tokens: u64,
     /// Time of the steps with prompts in them.
     pub(super) prefill_s: f64,
-    /// Mean time of a step that decodes the whole batch; `None` when there was none.
+    /// Median time of a step that decodes the whole batch; `None` when there was none.
     pub(super) step_s: Option<f64>,
     /// What those steps were made of, where the device works beside the host.
     pub(super) gap: Option<Shares>,
@@ -49,6 +50,22 @@ impl Rates {
 /// Touches all weights once: a quantised one is rearranged at its first product.
 pub(super) fn warm_up(engine: &mut Engine<Decoder>) -> Result<()> {
     run(engine, Cell { n_prompt: 2, n_output: 2, batch: 1 }, u64::MAX)?;
+    Ok(())
+}
+
+/// Runs the shapes of `cell` once where the device loads a kernel for each shape at its first
+/// launch, which would fall into the time of a cell that is run once.
+pub(super) fn warm_up_shapes(engine: &mut Engine<Decoder>, cell: Cell, seed: u64) -> Result<()> {
+    if !engine.model().device().is_cpu() {
+        run_shapes(engine, cell, seed)?;
+    }
+    Ok(())
+}
+
+/// The prompts of `cell` and a first decode, of a seed that no repeat has: the prefix cache is left
+/// with nothing that would help them.
+pub(super) fn run_shapes(engine: &mut Engine<Decoder>, cell: Cell, seed: u64) -> Result<()> {
+    run(engine, Cell { n_output: cell.n_output.min(2), ..cell }, seed << 8 | 0xff)?;
     Ok(())
 }
 
@@ -78,7 +95,7 @@ fn run(engine: &mut Engine<Decoder>, cell: Cell, seed: u64) -> Result<Rates> {
         engine.submit(request(cell, number, seed, vocab_size)).map_err(unfit)?;
     }
     let (mut prefill, mut decode) = (Duration::ZERO, Duration::ZERO);
-    let mut n_decodes = 0u32;
+    let mut steps = Vec::new();
     let mut gap = Gap::default();
     let start_stats = engine.stats();
     let mut before = start_stats;
@@ -92,7 +109,7 @@ fn run(engine: &mut Engine<Decoder>, cell: Cell, seed: u64) -> Result<Rates> {
             prefill += time;
         } else if after.n_decode_tokens - before.n_decode_tokens == cell.batch as u64 {
             decode += time;
-            n_decodes += 1;
+            steps.push(time);
             gap.add_since(gap_before);
         }
         before = after;
@@ -100,10 +117,16 @@ fn run(engine: &mut Engine<Decoder>, cell: Cell, seed: u64) -> Result<Rates> {
     Ok(Rates {
         n_prefill_tokens: before.n_prefill_tokens - start_stats.n_prefill_tokens,
         prefill_s: prefill.as_secs_f64(),
-        step_s: (n_decodes > 0).then(|| decode.as_secs_f64() / f64::from(n_decodes)),
+        step_s: median_time(&mut steps).map(|time| time.as_secs_f64()),
         gap: gap.shares(decode),
         spread: None,
     })
+}
+
+/// The upper one of two in the middle; `None` of none.
+fn median_time(times: &mut [Duration]) -> Option<Duration> {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied()
 }
 
 /// Request `number` of random tokens, no two alike; its end comes by length alone.
@@ -129,4 +152,16 @@ pub(super) fn request(cell: Cell, number: u64, seed: u64, vocab_size: u64) -> Re
 /// A request that the engine refuses does not belong in a bench.
 pub(super) fn unfit(refusal: engine::Refusal) -> Error {
     Error::Usage { what: refusal.to_string(), hint: "choose a smaller grid".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_slow_step_does_not_count() {
+        let mut times = [9, 1, 2, 1, 1].map(Duration::from_millis);
+        assert_eq!(median_time(&mut times), Some(Duration::from_millis(1)));
+        assert_eq!(median_time(&mut []), None);
+    }
 }

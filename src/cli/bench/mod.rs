@@ -29,7 +29,7 @@ use machine::Roof;
 use measure::{Cell, Rates};
 
 /// Raised whenever a key of the JSON report changes its meaning.
-const SCHEMA_VERSION: u32 = 2;
+const SCHEMA_VERSION: u32 = 3;
 
 /// `stillroom bench`.
 #[derive(Debug, clap::Args)]
@@ -142,6 +142,7 @@ pub fn bench(args: &BenchArgs, cache: &Path, print: &mut dyn FnMut(&str)) -> Res
     tell("header", header(args, &subject), &shown_header);
     measure::warm_up(&mut subject.engine)?;
     for (n, cell) in grid(args).into_iter().enumerate() {
+        measure::warm_up_shapes(&mut subject.engine, cell, n as u64)?;
         let rates = measure::median(&mut subject.engine, cell, args.repeat, n as u64)?;
         tell("cell", row(cell, &rates, &subject), &shown_row);
     }
@@ -174,7 +175,12 @@ fn load(args: &BenchArgs, files: &Files) -> Result<Subject> {
     };
     let start = Instant::now();
     let config = ModelConfig::read(files).map_err(fault)?;
-    let loaded = models::load(files, &options, &mut |_| ()).map_err(fault)?;
+    let free_bytes = models::device::free_bytes(&device);
+    if let Some(free_bytes) = free_bytes {
+        llm::expect_room(files, &options, n_tokens_max(args), free_bytes)?;
+    }
+    let loaded = models::load(files, &options, &mut |_| ())
+        .map_err(|error| llm::load_fault(files, &options, free_bytes, error))?;
     let load_s = start.elapsed().as_secs_f64();
     let roof = Roof::measure(&device)?;
     let roof = match options.quantize {
@@ -203,10 +209,7 @@ fn load(args: &BenchArgs, files: &Files) -> Result<Subject> {
 
 /// The engine's own limits, with room for the largest batch of the grid.
 fn limits(args: &BenchArgs, model: &Decoder, is_cpu: bool) -> Result<EngineLimits> {
-    let largest = |numbers: &[u64]| numbers.iter().copied().max().unwrap_or(1);
-    let of_grid = largest(&args.prompt).saturating_add(largest(&args.output));
-    let of_jobs = args.job.iter().map(|job| job.n_tokens_max() as u64);
-    let n_tokens = of_jobs.max().unwrap_or(0).max(of_grid);
+    let n_tokens = n_tokens_max(args);
     let max_context = model.max_context();
     if n_tokens > max_context as u64 {
         return Err(Error::Usage {
@@ -232,6 +235,17 @@ fn limits(args: &BenchArgs, model: &Decoder, is_cpu: bool) -> Result<EngineLimit
         n_blocks: n_blocks + n_blocks / 16 + 1,
         ..usual
     })
+}
+
+/// Tokens of the longest sequence, prompt and answer.
+fn n_tokens_max(args: &BenchArgs) -> u64 {
+    let of_grid = largest(&args.prompt).saturating_add(largest(&args.output));
+    let of_jobs = args.job.iter().map(|job| job.n_tokens_max() as u64);
+    of_jobs.max().unwrap_or(0).max(of_grid)
+}
+
+fn largest(numbers: &[u64]) -> u64 {
+    numbers.iter().copied().max().unwrap_or(1)
 }
 
 fn grid(args: &BenchArgs) -> Vec<Cell> {
@@ -398,6 +412,20 @@ mod tests {
         let text = run(&format!("tiny:mixtral {grid} --quantize q8_0")).unwrap();
         assert!(text.lines().count() >= 2 + 1 + 4, "{text}");
         assert!(text.contains("decode tok/s"), "{text}");
+    }
+
+    #[test]
+    fn a_warm_up_helps_no_cell() {
+        let cache = tempfile::tempdir().unwrap();
+        let words = "bench tiny:llama --device cpu --prompt 70 --output 3 --batch 2";
+        let args = Line::try_parse_from(words.split(' ')).unwrap().args;
+        let mut subject = load(&args, &files(&args.model, cache.path()).unwrap()).unwrap();
+        let (engine, cell) = (&mut subject.engine, grid(&args)[0]);
+        measure::run_shapes(engine, cell, 0).unwrap();
+        assert_eq!(engine.stats().n_generated_tokens, 2 * 2);
+        measure::median(engine, cell, 3, 0).unwrap();
+        assert_eq!(engine.stats().n_generated_tokens, 2 * 2 + 3 * 2 * 3);
+        assert_eq!(engine.stats().n_cached_tokens, 0);
     }
 
     #[test]
