@@ -6,7 +6,7 @@
 #
 #   stage      shows                                              expected (limit), seconds
 #   parity     each kernel against its reference                  40  (75)
-#   golden     golden logits, then the demo recipe as a whole     15  (70)
+#   golden     golden logits, real head sizes, the demo recipe    20  (110)
 #   llama      speed of the 1B and 8B shapes, queues of requests  190 (230)
 #   peers      transformers on the same weights and queues        80  (110)
 #   mixtral    speed of Mixtral's layers, and quantised           120 (180)
@@ -41,17 +41,17 @@ pack() {
     cargo build --release --features cuda
     cp "$target/release/stillroom" "$carried/"
     # One build of the whole workspace: a crate alone has other features, and candle is long to build.
-    cargo test --release --workspace --features cuda --test parity --test golden --no-run \
+    cargo test --release --workspace --features cuda --test parity --test golden --test device --no-run \
         --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' >"$carried/found"
-    for name in parity golden; do
+    for name in parity golden device; do
         cp "$(grep "/$name-[0-9a-f]*\$" "$carried/found" | tail -n 1)" "$carried/$name"
     done
-    strip "$carried/golden" "$carried/parity" "$carried/stillroom"
+    strip "$carried/golden" "$carried/device" "$carried/parity" "$carried/stillroom"
     git rev-parse HEAD >"$carried/commit"
     mkdir -p target
-    # Each of the three holds the same 17 MB of device code, which does not compress. A window over
-    # all of them keeps it once: 36 MB, where gzip makes 86.
-    tar -C "$carried" -cf - golden parity stillroom commit \
+    # Each of the four holds the same 17 MB of device code, which does not compress. A window over
+    # all of them keeps it once: 36 MB, where gzip made 86 of three.
+    tar -C "$carried" -cf - golden device parity stillroom commit \
         | xz --lzma2=preset=6,dict=192MiB >"$archive"
     ls -l "$archive"
     # 64 MiB are carried, and this repository goes beside it.
@@ -176,6 +176,7 @@ parity() { must_test parity 75 "$carried/parity" cuda --test-threads=1 --nocaptu
 
 golden() {
     CARGO_MANIFEST_DIR=$PWD/models must_test golden 40 "$carried/golden" gpu --nocapture
+    must_test device 40 "$carried/device" gpu --nocapture --test-threads=1
     must demo 30 "$still" run examples/math-preference.toml --device cuda:0 --out "$raw/demo"
     rm -rf "$raw/demo"
 }

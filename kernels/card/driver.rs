@@ -14,16 +14,21 @@ use crate::ptx::{Function, Module};
 use crate::run::{self, Ended, Launch};
 
 /// Codes of the driver, after its manual.
-const SUCCESS: c_int = 0;
-const INVALID_VALUE: c_int = 1;
+pub(crate) const SUCCESS: c_int = 0;
+pub(crate) const INVALID_VALUE: c_int = 1;
 const OUT_OF_MEMORY: c_int = 2;
 const INVALID_DEVICE: c_int = 101;
 const INVALID_PTX: c_int = 218;
-const NOT_FOUND: c_int = 500;
+pub(crate) const NOT_FOUND: c_int = 500;
 const LAUNCH_FAILED: c_int = 719;
 
 /// Set by a launch that failed: nothing of a context works after that.
 static BROKEN: AtomicBool = AtomicBool::new(false);
+
+/// The attribute of a function that says how much dynamic shared memory it may have.
+pub(crate) const MOST_DYNAMIC_SHARED: c_int = 8;
+/// Most shared memory of a block.
+const SHARED_BYTES_MAX: usize = 227 << 10;
 
 /// Something to point at, for handles that stand for nothing else.
 static HANDLE: u8 = 0;
@@ -33,13 +38,63 @@ fn handle() -> *mut c_void {
 }
 
 /// A kernel as a caller holds it.
-struct Loaded {
+pub(crate) struct Loaded {
     function: Arc<Function>,
     /// Dynamic shared memory that it was allowed.
     shared_bytes: AtomicUsize,
 }
 
-fn tell(fault: &Fault) {
+impl Loaded {
+    /// The kernel of this name.
+    pub(crate) fn of(module: &Mutex<Module>, name: &str) -> Result<Self, Fault> {
+        let function = module.lock().expect("no holder panics").function(name)?;
+        Ok(Self { function, shared_bytes: AtomicUsize::new(0) })
+    }
+
+    /// Allows it so much dynamic shared memory.
+    pub(crate) fn allow(&self, n_bytes: c_int) -> c_int {
+        if n_bytes < 0 || n_bytes as usize + self.function.n_shared_bytes > SHARED_BYTES_MAX {
+            return INVALID_VALUE;
+        }
+        self.shared_bytes.store(n_bytes as usize, Ordering::Relaxed);
+        SUCCESS
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Safety
+    /// `params` must hold the address of each parameter of the kernel's signature.
+    pub(crate) unsafe fn launch(
+        &self,
+        grid: [c_uint; 3],
+        threads: [c_uint; 3],
+        shared_bytes: usize,
+        params: *const *const u8,
+    ) -> c_int {
+        let mut launch = Launch {
+            grid,
+            threads,
+            shared_bytes,
+            shared_bytes_allowed: self.shared_bytes.load(Ordering::Relaxed),
+            params: vec![0; self.function.n_param_bytes],
+        };
+        for (at, &(offset, n_bytes)) in self.function.params.iter().enumerate() {
+            let place = &mut launch.params[offset..offset + n_bytes];
+            // SAFETY: the caller's.
+            unsafe { (*params.add(at)).copy_to_nonoverlapping(place.as_mut_ptr(), n_bytes) };
+        }
+        unbroken(|| match run::launch(&self.function, &launch) {
+            Ok(()) => SUCCESS,
+            Err(Ended::Refused(fault)) => {
+                tell(&fault);
+                INVALID_VALUE
+            }
+            Err(Ended::Failed(fault)) => broken(&fault),
+        })
+    }
+}
+
+pub(crate) fn tell(fault: &Fault) {
     eprintln!("card: {fault}");
 }
 
@@ -99,23 +154,8 @@ exports! {
         unsafe { give(bytes, memory::free_and_total().1 as usize) }
     }
     cuDeviceGetAttribute(value: *mut c_int, attribute: c_int, _device: c_int) {
-        let capability = setting("CARD_CAPABILITY", 90);
-        let number = match attribute {
-            1 => 1024,                                     // threads of a block
-            8 => 48 << 10,                                 // shared memory of a block
-            10 => 32,                                      // threads of a warp
-            13 => 1_980_000,                               // clock, kHz
-            16 => setting("CARD_MULTIPROCESSORS", 8),
-            36 => 2_619_000,                               // clock of the memory, kHz
-            37 => 5120,                                    // width of its bus, bits
-            75 => capability / 10,
-            76 => capability % 10,
-            97 => 227 << 10,                               // shared memory by leave
-            115 => 1,                                      // pools
-            _ => 0,
-        };
         // SAFETY: as above.
-        unsafe { give(value, number) }
+        unsafe { give(value, attribute_of_card(attribute)) }
     }
     cuDevicePrimaryCtxRetain(context: *mut *mut c_void, _device: c_int) {
         // SAFETY: as above.
@@ -270,13 +310,9 @@ exports! {
     cuModuleGetFunction(function: *mut *mut c_void, module: *mut c_void, name: *const c_char) {
         // SAFETY: a module of `cuModuleLoadData` that is never freed, and the caller's text.
         let (module, name) = unsafe { (&*module.cast::<Mutex<Module>>(), CStr::from_ptr(name)) };
-        let mut module = module.lock().expect("no holder panics");
-        match module.function(&name.to_string_lossy()) {
-            Ok(found) => {
-                let loaded = Loaded { function: found, shared_bytes: AtomicUsize::new(0) };
-                // SAFETY: as above.
-                unsafe { give(function, Box::into_raw(Box::new(loaded)).cast()) }
-            }
+        match Loaded::of(module, &name.to_string_lossy()) {
+            // SAFETY: as above.
+            Ok(loaded) => unsafe { give(function, Box::into_raw(Box::new(loaded)).cast()) },
             Err(fault) => {
                 tell(&fault);
                 NOT_FOUND
@@ -286,40 +322,19 @@ exports! {
     cuFuncSetAttribute(function: *mut c_void, attribute: c_int, value: c_int) {
         // SAFETY: a function of `cuModuleGetFunction`, which is never freed.
         let loaded = unsafe { &*function.cast::<Loaded>() };
-        // Most dynamic shared memory.
-        if attribute != 8 || value < 0 || value as usize + loaded.function.n_shared_bytes > 227 << 10 {
-            return INVALID_VALUE;
-        }
-        loaded.shared_bytes.store(value as usize, Ordering::Relaxed);
-        SUCCESS
+        if attribute == MOST_DYNAMIC_SHARED { loaded.allow(value) } else { INVALID_VALUE }
     }
     cuLaunchKernel(
         function: *mut c_void, grid_x: c_uint, grid_y: c_uint, grid_z: c_uint,
         block_x: c_uint, block_y: c_uint, block_z: c_uint,
         shared_bytes: c_uint, _stream: *mut c_void, params: *const *const u8, _extra: *mut c_void
     ) {
-        // SAFETY: as above.
-        let loaded = unsafe { &*function.cast::<Loaded>() };
-        let mut launch = Launch {
-            grid: [grid_x, grid_y, grid_z],
-            threads: [block_x, block_y, block_z],
-            shared_bytes: shared_bytes as usize,
-            shared_bytes_allowed: loaded.shared_bytes.load(Ordering::Relaxed),
-            params: vec![0; loaded.function.n_param_bytes],
-        };
-        for (at, &(offset, n_bytes)) in loaded.function.params.iter().enumerate() {
-            let place = &mut launch.params[offset..offset + n_bytes];
-            // SAFETY: the caller gives the address of each parameter of the signature.
-            unsafe { (*params.add(at)).copy_to_nonoverlapping(place.as_mut_ptr(), n_bytes) };
+        // SAFETY: as above, and the caller's parameters.
+        unsafe {
+            let loaded = &*function.cast::<Loaded>();
+            let (grid, threads) = ([grid_x, grid_y, grid_z], [block_x, block_y, block_z]);
+            loaded.launch(grid, threads, shared_bytes as usize, params)
         }
-        unbroken(|| match run::launch(&loaded.function, &launch) {
-            Ok(()) => SUCCESS,
-            Err(Ended::Refused(fault)) => {
-                tell(&fault);
-                INVALID_VALUE
-            }
-            Err(Ended::Failed(fault)) => broken(&fault),
-        })
     }
     cuGetErrorName(error: c_int, text: *mut *const c_char) {
         // SAFETY: as above.
@@ -328,6 +343,29 @@ exports! {
     cuGetErrorString(error: c_int, text: *mut *const c_char) {
         // SAFETY: as above.
         unsafe { give(text, words(error).1.as_ptr()) }
+    }
+}
+
+/// A number of the card, by the driver's code for it, which is the runtime's too.
+pub(crate) fn attribute_of_card(attribute: c_int) -> c_int {
+    let capability = setting("CARD_CAPABILITY", 90);
+    match attribute {
+        // Threads of a block, and of a warp.
+        1 => 1024,
+        10 => 32,
+        // Shared memory of a block, and by leave.
+        8 => 48 << 10,
+        97 => SHARED_BYTES_MAX as c_int,
+        // Clocks of the card and of its memory in kHz, and the bits of the memory's bus.
+        13 => 1_980_000,
+        36 => 2_619_000,
+        37 => 5120,
+        16 => setting("CARD_MULTIPROCESSORS", 8),
+        75 => capability / 10,
+        76 => capability % 10,
+        // Whether there are pools.
+        115 => 1,
+        _ => 0,
     }
 }
 

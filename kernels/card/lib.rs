@@ -1,7 +1,7 @@
 //! A card made of software: stands in for CUDA's driver and libraries where there is no GPU.
 //!
 //! Built as a shared library, which a CUDA build opens in the place of `libcuda.so.1`,
-//! `libcublas.so.13` and `libcurand.so.10` (`.ci/check-card`). It runs the PTX that nvcc made, of our
+//! `libcublas.so.13`, `libcurand.so.10` and `libcudart.so.13` (`.ci/check-card`). It runs the PTX that nvcc made, of our
 //! kernels and of candle's, on every thread of every block, so that all of a CUDA build but its
 //! machine code is tried: addresses, launches, memory, the kernels as compiled. It is stricter than
 //! a GPU: memory that nobody allocated, shared memory that two threads touch without a barrier
@@ -17,5 +17,6 @@ mod fault;
 mod memory;
 mod ptx;
 mod run;
+mod runtime;
 #[cfg(test)]
 mod tests;

@@ -167,6 +167,7 @@ fn integers_of_three(name: &str, words: &[&str], kind: &str) -> Option<Three> {
             Some(three(|a: T, b: T, c: u64| ((i128::from(a) * i128::from(b)) as u64).wrapping_add(c)))
         }
         "bfe" => Some(three(|a: T, at: u32, n: u32| extracted(i128::from(a), at & 255, n & 255, T::BITS, T::MIN != 0) as T)),
+        "dp4a" => Some(three(|a: u32, b: u32, c: u32| dotted::<T>(a, b, c))),
         "prmt" => Some(three(|a: u32, b: u32, order: u32| permuted(a, b, order))),
         "shf" => {
             let (left, wraps) = (words.contains(&"l"), words.contains(&"wrap"));
@@ -240,6 +241,16 @@ fn extracted(a: i128, at: u32, n: u32, n_bits: u32, signed: bool) -> i128 {
     }
     let field = (a >> at.min(n_bits)) & ((1 << n) - 1);
     if signed && field >> (n - 1) & 1 == 1 { field - (1 << n) } else { field }
+}
+
+/// `dp4a`: four products of bytes, signed as the type is, added to `c`.
+fn dotted<T: Bits + Into<i128>>(a: u32, b: u32, c: u32) -> u32 {
+    let is_signed = T::of(u64::MAX).into() < 0;
+    let byte = |bits: u32, at: usize| {
+        let byte = bits.to_le_bytes()[at];
+        if is_signed { i32::from(byte.cast_signed()) } else { i32::from(byte) }
+    };
+    (0..4).fold(c, |sum, at| sum.wrapping_add_signed(byte(a, at) * byte(b, at)))
 }
 
 /// `prmt`: each nibble of `order` picks one of eight bytes, or its sign.

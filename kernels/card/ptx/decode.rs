@@ -4,8 +4,8 @@ use super::convert::Rounding;
 use super::function::element_bytes;
 use super::lanes::{One, Three, Two, one, two};
 use super::op::{
-    Compute, Element, Flow, JoinMasks, Op, Predicate, Shuffle, Source, Space, Together, Transfer,
-    Vote,
+    Compute, Element, Factors, Flow, JoinMasks, Op, Predicate, Shuffle, Source, Space, Together,
+    Transfer, Vote,
 };
 use super::operand::Names;
 use super::text::operands;
@@ -278,22 +278,24 @@ impl Decoder<'_> {
     }
 
     fn load_matrices(&mut self) -> Decoded {
-        if !(self.is("m8n8") && self.is("b16") && self.is("shared")) {
+        if !(self.is("m8n8") && self.is("b16")) {
             return Ok(None);
         }
         let (to, from) = (self.arg(0)?.to_owned(), self.arg(1)?.to_owned());
         let to: Option<Vec<usize>> = self.names.targets(&to)?.into_iter().collect();
         let Some(to) = to else { return Ok(None) };
-        let from = self.names.address(&from, Space::Shared)?;
+        let from = self.names.address(&from, self.space())?;
         Ok(Some(Op::Together(Together::LoadMatrices { to, from, transposed: self.is("trans") })))
     }
 
     fn multiply(&mut self) -> Decoded {
-        let brain = self.words.ends_with(&["row", "col", "f32", "bf16", "bf16", "f32"]);
-        let half = self.words.ends_with(&["row", "col", "f32", "f16", "f16", "f32"]);
-        if !self.is("m16n8k16") || !(brain || half) {
-            return Ok(None);
-        }
+        let known = [
+            (["m16n8k16", "row", "col", "f32", "f16", "f16", "f32"], Factors::F16),
+            (["m16n8k16", "row", "col", "f32", "bf16", "bf16", "f32"], Factors::Bf16),
+            (["m16n8k32", "row", "col", "s32", "s8", "s8", "s32"], Factors::S8),
+        ];
+        let found = known.into_iter().find(|(words, _)| self.words.ends_with(words));
+        let Some((_, factors)) = found else { return Ok(None) };
         let texts: Vec<String> = self.args.iter().map(|&text| text.to_owned()).collect();
         let [to, a, b, c] = texts.as_slice() else { return Ok(None) };
         let c =
@@ -303,7 +305,7 @@ impl Decoder<'_> {
             a: self.names.several(a)?,
             b: self.names.several(b)?,
             c,
-            brain,
+            factors,
         })))
     }
 

@@ -18,6 +18,6 @@ pub(crate) use bits::Lanes;
 pub(crate) use function::{Function, Special};
 pub(crate) use module::Module;
 pub(crate) use op::{
-    Address, Compute, Element, Flow, Op, Predicate, Shuffle, Source, Space, Together, Transfer,
-    Vote,
+    Address, Compute, Element, Factors, Flow, Op, Predicate, Shuffle, Source, Space, Together,
+    Transfer, Vote,
 };

@@ -53,6 +53,17 @@ pub(crate) enum Shuffle {
     Index,
 }
 
+/// What tensor cores multiply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Factors {
+    /// 16 half floats, summed in f32.
+    F16,
+    /// 16 brain floats, summed in f32.
+    Bf16,
+    /// 32 bytes, summed in s32.
+    S8,
+}
+
 /// What a vote asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Vote {
@@ -217,13 +228,13 @@ pub(crate) enum Together {
         from: Address,
         transposed: bool,
     },
-    /// m16n8k16 of half floats into f32.
+    /// Tensor cores: `[16, k]` by `[k, 8]`, added to `[16, 8]`.
     Multiply {
         to: [usize; 4],
         a: [usize; 4],
         b: [usize; 2],
         c: [Source; 4],
-        brain: bool,
+        factors: Factors,
     },
 }
 

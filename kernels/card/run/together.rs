@@ -5,7 +5,7 @@ use super::counts;
 use super::tensor_core;
 use super::warp::{Surroundings, Warp, lanes_of};
 use crate::fault::Fault;
-use crate::ptx::{Shuffle, Source, Together, Vote};
+use crate::ptx::{Shuffle, Source, Space, Together, Vote};
 
 impl Warp {
     /// Whether all lanes that an instruction wants are among `active`.
@@ -54,7 +54,9 @@ impl Warp {
                     let mut rows = [[0; 8]; 8];
                     for (row, elements) in rows.iter_mut().enumerate() {
                         let lane = matrix * 8 + row;
-                        let at = self.place(from, lane, 16)?.1;
+                        let (Space::Shared, at) = self.place(from, lane, 16)? else {
+                            return Err(Fault::new("matrices are loaded from shared memory"));
+                        };
                         // The instruction reads for all lanes at once; the lane of the address
                         // stands for them.
                         let now = self.moment(lane, around.block_time);
@@ -67,13 +69,13 @@ impl Warp {
                     self.put(*to, &lanes, active);
                 }
             }
-            Together::Multiply { to, a, b, c, brain } => {
+            Together::Multiply { to, a, b, c, factors } => {
                 around.counts.n_products += 1;
                 let lanes = tensor_core::multiply(
                     a.map(|register| &self.registers[register]),
                     b.map(|register| &self.registers[register]),
                     [&c[0], &c[1], &c[2], &c[3]].map(|source| self.lanes(source)),
-                    *brain,
+                    *factors,
                 );
                 for (to, lanes) in to.iter().zip(&lanes) {
                     self.put(*to, lanes, active);
