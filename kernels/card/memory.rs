@@ -2,10 +2,10 @@
 //!
 //! Fresh memory is full of ones: NaN as a number, far outside as an index. What was freed belongs to
 //! nobody. `CARD_MEMORY` says how many bytes the card has. With `CARD_IDLE` the card computes nothing
-//! and fresh memory is zero: what a program then takes is the time of its host side alone.
+//! and all that is fetched from it is zero: what a program then takes is the time of its host side.
 
-use std::alloc::{Layout, alloc, dealloc};
-use std::collections::BTreeMap;
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::collections::{BTreeMap, HashMap};
 use std::env;
 use std::sync::{LazyLock, RwLock};
 
@@ -34,6 +34,9 @@ pub(crate) struct Use {
 struct Memory {
     /// Length of each allocation by its address.
     allocations: BTreeMap<usize, usize>,
+    /// What an idle card was given back, by its length: getting memory from the host's system would
+    /// take more time than all else.
+    spare: HashMap<usize, Vec<usize>>,
     pool: Use,
 }
 
@@ -57,17 +60,28 @@ pub(crate) fn allocate(n_bytes: usize) -> Option<usize> {
     if now > *TOTAL {
         return None;
     }
-    // SAFETY: the layout has a length.
-    let start = unsafe { alloc(layout(n_bytes)) };
-    if start.is_null() {
-        return None;
-    }
-    // SAFETY: as many bytes were just allocated.
-    unsafe { start.write_bytes(if *IS_IDLE { 0 } else { 0xFF }, n_bytes) };
-    memory.allocations.insert(start as usize, n_bytes);
+    let spare = memory.spare.get_mut(&n_bytes).and_then(Vec::pop);
+    let start = match spare {
+        Some(start) => start,
+        None => fresh(n_bytes)?,
+    };
+    memory.allocations.insert(start, n_bytes);
     memory.pool.now = now;
     memory.pool.peak = memory.pool.peak.max(now);
     memory.pool.reserved = memory.pool.reserved.max(now);
+    Some(start)
+}
+
+fn fresh(n_bytes: usize) -> Option<usize> {
+    // SAFETY: the layout has a length.
+    let start = unsafe { alloc_zeroed(layout(n_bytes)) };
+    if start.is_null() {
+        return None;
+    }
+    if !*IS_IDLE {
+        // SAFETY: as many bytes were just allocated.
+        unsafe { start.write_bytes(0xFF, n_bytes) };
+    }
     Some(start as usize)
 }
 
@@ -76,6 +90,10 @@ pub(crate) fn free(start: usize) -> bool {
     let mut memory = MEMORY.write().expect("no holder panics");
     let Some(n_bytes) = memory.allocations.remove(&start) else { return false };
     memory.pool.now -= n_bytes as u64;
+    if *IS_IDLE {
+        memory.spare.entry(n_bytes).or_default().push(start);
+        return true;
+    }
     // SAFETY: it was allocated with this layout, and the list held it once.
     unsafe { dealloc(start as *mut u8, layout(n_bytes)) };
     true
