@@ -148,8 +148,25 @@ pub(crate) struct Window {
 }
 
 impl Window {
+    /// Reads bytes of one allocation.
+    pub(crate) fn read(&mut self, address: u64, bytes: &mut [u8]) -> Result<(), Fault> {
+        self.expect(address as usize, bytes.len())?;
+        // SAFETY: the bytes belong to an allocation; what a kernel of the card reads while another
+        // thread writes is as undefined there as here.
+        unsafe { (address as *const u8).copy_to_nonoverlapping(bytes.as_mut_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    /// Writes bytes of one allocation.
+    pub(crate) fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), Fault> {
+        self.expect(address as usize, bytes.len())?;
+        // SAFETY: as in `read`.
+        unsafe { (address as *mut u8).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Ok(())
+    }
+
     /// Fails where the bytes do not all belong to one allocation.
-    pub(crate) fn expect(&mut self, address: usize, n_bytes: usize) -> Result<(), Fault> {
+    fn expect(&mut self, address: usize, n_bytes: usize) -> Result<(), Fault> {
         if self.start <= address && address < self.end && n_bytes <= self.end - address {
             return Ok(());
         }

@@ -30,7 +30,7 @@ struct Decoder<'a> {
 
 type Decoded = Result<Option<Op>, Fault>;
 
-impl Decoder<'_> {
+impl<'a> Decoder<'a> {
     fn decode(mut self) -> Decoded {
         let kind = *self.words.last().expect("a text has a first word");
         match self.words[0] {
@@ -62,23 +62,29 @@ impl Decoder<'_> {
         self.words.contains(&word)
     }
 
-    fn arg(&self, at: usize) -> Result<&str, Fault> {
+    fn arg(&self, at: usize) -> Result<&'a str, Fault> {
         self.args.get(at).copied().ok_or_else(|| Fault::new("an operand is missing"))
     }
 
     fn to(&mut self) -> Result<usize, Fault> {
-        let name = self.arg(0)?.to_owned();
-        self.names.register(&name)
+        self.names.register(self.arg(0)?)
+    }
+
+    /// `a|p`: a name, and a predicate if one is wanted.
+    fn two_targets(&mut self) -> Result<(&'a str, Option<usize>), Fault> {
+        let both = self.arg(0)?;
+        match both.split_once('|') {
+            None | Some((_, "_")) => Ok((both.trim_end_matches("|_"), None)),
+            Some((to, predicate)) => Ok((to, Some(self.names.predicate(predicate)?.register))),
+        }
     }
 
     fn source(&mut self, at: usize) -> Result<Source, Fault> {
-        let text = self.arg(at)?.to_owned();
-        self.names.source(&text)
+        self.names.source(self.arg(at)?)
     }
 
     fn predicate(&mut self, at: usize) -> Result<Predicate, Fault> {
-        let text = self.arg(at)?.to_owned();
-        self.names.predicate(&text)
+        self.names.predicate(self.arg(at)?)
     }
 
     fn one(&mut self, run: One) -> Result<Op, Fault> {
@@ -100,23 +106,23 @@ impl Decoder<'_> {
     }
 
     fn mov(&mut self, kind: &str) -> Decoded {
-        let (to, from) = (self.arg(0)?.to_owned(), self.arg(1)?.to_owned());
+        let (to, from) = (self.arg(0)?, self.arg(1)?);
         let n_bits = element_bytes(kind).map_or(0, |bytes| bytes as u32 * 8);
         if kind == "pred" {
             let to = self.predicate(0)?.register;
-            if let Some(value) = super::operand::number(&from) {
+            if let Some(value) = super::operand::number(from) {
                 return Ok(Some(Op::Compute(Compute::Constant { to, value: value != 0 })));
             }
             let a = self.predicate(1)?;
             return Ok(Some(Op::Compute(Compute::Logic { run: |a, _| a, to, a, b: a })));
         }
         if from.starts_with('{') {
-            let from = self.names.sources(&from)?;
+            let from = self.names.sources(from)?;
             let n_bits = n_bits / from.len() as u32;
             return Ok(Some(Op::Compute(Compute::Pack { to: self.to()?, from, n_bits })));
         }
         if to.starts_with('{') {
-            let to = self.names.targets(&to)?;
+            let to = self.names.targets(to)?;
             let n_bits = n_bits / to.len() as u32;
             return Ok(Some(Op::Compute(Compute::Unpack { to, from: self.source(1)?, n_bits })));
         }
@@ -138,7 +144,7 @@ impl Decoder<'_> {
         self.one(run).map(Some)
     }
 
-    fn space(&self) -> Space {
+    fn space(&self) -> Option<Space> {
         let spaces = [
             ("global", Space::Global),
             ("const", Space::Global),
@@ -146,29 +152,28 @@ impl Decoder<'_> {
             ("local", Space::Local),
             ("param", Space::Param),
         ];
-        let named = spaces.into_iter().find(|(name, _)| self.is(name));
-        named.map_or(Space::Generic, |(_, space)| space)
+        spaces.into_iter().find(|(name, _)| self.is(name)).map(|(_, space)| space)
     }
 
     fn transfer(&mut self, kind: &str) -> Decoded {
         let Some(n_bytes) = element_bytes(kind) else { return Ok(None) };
         let element = Element { n_bytes, signed: kind.starts_with('s') };
-        let (first, second) = (self.arg(0)?.to_owned(), self.arg(1)?.to_owned());
+        let (first, second) = (self.arg(0)?, self.arg(1)?);
         let space = self.space();
         if self.words[0] == "ld" {
-            let to = self.names.targets(&first)?;
+            let to = self.names.targets(first)?;
             return Ok(Some(Op::Transfer(Transfer::Load {
                 to,
                 element,
-                from: self.names.address(&second, space)?,
+                from: self.names.address(second, space)?,
             })));
         }
-        if space == Space::Param {
+        if space == Some(Space::Param) {
             return Ok(None);
         }
-        let from = self.names.sources(&second)?;
+        let from = self.names.sources(second)?;
         Ok(Some(Op::Transfer(Transfer::Store {
-            to: self.names.address(&first, space)?,
+            to: self.names.address(first, space)?,
             element,
             from,
         })))
@@ -176,19 +181,14 @@ impl Decoder<'_> {
 
     fn compare(&mut self, kind: &str) -> Decoded {
         let Some(run) = arithmetic::comparison(self.words[1], kind) else { return Ok(None) };
-        let (to, opposite) = self.arg(0)?.split_once('|').unwrap_or((self.arg(0)?, "_"));
-        let (to, opposite) = (to.to_owned(), opposite.to_owned());
-        let opposite = match opposite.as_str() {
-            "_" => None,
-            name => Some(self.names.predicate(name)?.register),
-        };
+        let (to, opposite) = self.two_targets()?;
         let joins: [(&str, JoinMasks); 3] =
             [("and", |a, b| a & b), ("or", |a, b| a | b), ("xor", |a, b| a ^ b)];
         let with = match joins.into_iter().find(|(name, _)| self.is(name)) {
             Some((_, join)) => Some((join, self.predicate(3)?)),
             None => None,
         };
-        let to = self.names.predicate(&to)?.register;
+        let to = self.names.predicate(to)?.register;
         let (a, b) = (self.source(1)?, self.source(2)?);
         Ok(Some(Op::Compute(Compute::Compare { run, to, opposite, a, b, with })))
     }
@@ -228,14 +228,9 @@ impl Decoder<'_> {
         let Some((_, kind)) = kinds.into_iter().find(|(name, _)| self.is(name)) else {
             return Ok(None);
         };
-        let (to, found) = self.arg(0)?.split_once('|').unwrap_or((self.arg(0)?, "_"));
-        let (to, found) = (to.to_owned(), found.to_owned());
-        let found = match found.as_str() {
-            "_" => None,
-            name => Some(self.names.predicate(name)?.register),
-        };
+        let (to, found) = self.two_targets()?;
         Ok(Some(Op::Together(Together::Shuffle {
-            to: self.names.register(&to)?,
+            to: self.names.register(to)?,
             found,
             kind,
             a: self.source(1)?,
@@ -269,11 +264,11 @@ impl Decoder<'_> {
                 .ok()
                 .map(|n_left| Op::Transfer(Transfer::CopyWait { n_left })));
         }
-        let (to, from) = (self.arg(0)?.to_owned(), self.arg(1)?.to_owned());
+        let (to, from) = (self.arg(0)?, self.arg(1)?);
         let n_bytes = self.arg(2)?.parse().map_err(|_| Fault::new("no number of bytes"))?;
         let n_read = if self.args.len() > 3 { Some(self.source(3)?) } else { None };
-        let to = self.names.address(&to, Space::Shared)?;
-        let from = self.names.address(&from, Space::Global)?;
+        let to = self.names.address(to, Some(Space::Shared))?;
+        let from = self.names.address(from, Some(Space::Global))?;
         Ok(Some(Op::Transfer(Transfer::CopyAsync { to, from, n_bytes, n_read })))
     }
 
@@ -281,10 +276,10 @@ impl Decoder<'_> {
         if !(self.is("m8n8") && self.is("b16")) {
             return Ok(None);
         }
-        let (to, from) = (self.arg(0)?.to_owned(), self.arg(1)?.to_owned());
-        let to: Option<Vec<usize>> = self.names.targets(&to)?.into_iter().collect();
+        let (to, from) = (self.arg(0)?, self.arg(1)?);
+        let to: Option<Vec<usize>> = self.names.targets(to)?.into_iter().collect();
         let Some(to) = to else { return Ok(None) };
-        let from = self.names.address(&from, self.space())?;
+        let from = self.names.address(from, self.space())?;
         Ok(Some(Op::Together(Together::LoadMatrices { to, from, transposed: self.is("trans") })))
     }
 
@@ -296,8 +291,7 @@ impl Decoder<'_> {
         ];
         let found = known.into_iter().find(|(words, _)| self.words.ends_with(words));
         let Some((_, factors)) = found else { return Ok(None) };
-        let texts: Vec<String> = self.args.iter().map(|&text| text.to_owned()).collect();
-        let [to, a, b, c] = texts.as_slice() else { return Ok(None) };
+        let &[to, a, b, c] = self.args else { return Ok(None) };
         let c =
             self.names.sources(c)?.try_into().map_err(|_| Fault::new("four sums are wanted"))?;
         Ok(Some(Op::Together(Together::Multiply {
@@ -316,8 +310,8 @@ impl Decoder<'_> {
         let Some(join) = what else { return Ok(None) };
         let returns = usize::from(self.words[0] == "atom");
         let old = if returns == 1 { Some(self.to()?) } else { None };
-        let at = self.arg(returns)?.to_owned();
-        let at = self.names.address(&at, self.space())?;
+        let at = self.arg(returns)?;
+        let at = self.names.address(at, self.space())?;
         let b = self.source(returns + 1)?;
         let c = if self.is("cas") { self.source(returns + 2)? } else { b.clone() };
         Ok(Some(Op::Transfer(Transfer::Atomic { old, at, element, b, c, join })))

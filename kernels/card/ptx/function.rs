@@ -28,41 +28,23 @@ pub(crate) enum Special {
 }
 
 impl Special {
-    pub(crate) const ALL: [Self; 14] = [
-        Self::ThreadX,
-        Self::ThreadY,
-        Self::ThreadZ,
-        Self::ThreadsX,
-        Self::ThreadsY,
-        Self::ThreadsZ,
-        Self::BlockX,
-        Self::BlockY,
-        Self::BlockZ,
-        Self::BlocksX,
-        Self::BlocksY,
-        Self::BlocksZ,
-        Self::Lane,
-        Self::WarpSize,
+    /// With their names, in the order of their registers.
+    pub(crate) const ALL: [(Self, &'static str); 14] = [
+        (Self::ThreadX, "%tid.x"),
+        (Self::ThreadY, "%tid.y"),
+        (Self::ThreadZ, "%tid.z"),
+        (Self::ThreadsX, "%ntid.x"),
+        (Self::ThreadsY, "%ntid.y"),
+        (Self::ThreadsZ, "%ntid.z"),
+        (Self::BlockX, "%ctaid.x"),
+        (Self::BlockY, "%ctaid.y"),
+        (Self::BlockZ, "%ctaid.z"),
+        (Self::BlocksX, "%nctaid.x"),
+        (Self::BlocksY, "%nctaid.y"),
+        (Self::BlocksZ, "%nctaid.z"),
+        (Self::Lane, "%laneid"),
+        (Self::WarpSize, "WARP_SZ"),
     ];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::ThreadX => "%tid.x",
-            Self::ThreadY => "%tid.y",
-            Self::ThreadZ => "%tid.z",
-            Self::ThreadsX => "%ntid.x",
-            Self::ThreadsY => "%ntid.y",
-            Self::ThreadsZ => "%ntid.z",
-            Self::BlockX => "%ctaid.x",
-            Self::BlockY => "%ctaid.y",
-            Self::BlockZ => "%ctaid.z",
-            Self::BlocksX => "%nctaid.x",
-            Self::BlocksY => "%nctaid.y",
-            Self::BlocksZ => "%nctaid.z",
-            Self::Lane => "%laneid",
-            Self::WarpSize => "WARP_SZ",
-        }
-    }
 }
 
 /// A kernel, ready to run.
@@ -102,6 +84,8 @@ impl Places {
 pub(super) struct Declared<'a> {
     pub(super) name: &'a str,
     pub(super) n_bytes: usize,
+    /// Of one element.
+    pub(super) n_element_bytes: usize,
     pub(super) alignment: usize,
 }
 
@@ -118,14 +102,8 @@ impl<'a> Declared<'a> {
             Some((name, length)) => (name, length.trim_end_matches(']').parse().unwrap_or(0)),
             None => (name, 1),
         };
-        Ok(Self { name, n_bytes: size * length, alignment })
+        Ok(Self { name, n_bytes: size * length, n_element_bytes: size, alignment })
     }
-}
-
-/// Bytes of the type that a declaration names.
-pub(super) fn element_bytes_of(declaration: &str) -> Option<usize> {
-    let mut words = declaration.split_whitespace().filter_map(|word| word.strip_prefix('.'));
-    words.find_map(element_bytes)
 }
 
 /// Bytes of a type.
@@ -141,7 +119,7 @@ impl Function {
         name: &str,
         params: &str,
         directives: &str,
-        body: &str,
+        body_text: &str,
         globals: &HashMap<String, u64>,
         extern_shared: &[String],
     ) -> Result<Self, Fault> {
@@ -154,8 +132,8 @@ impl Function {
             offsets.push((at, declared.n_bytes));
             names.variable(declared.name, at as u64);
         }
-        let mut body = Body { names, ..Body::of(body, extern_shared)? };
-        body.read()?;
+        let mut body = Body::new(names, extern_shared);
+        body.read(&statements(body_text))?;
         Ok(Self {
             name: name.to_owned(),
             params: offsets,
@@ -180,7 +158,6 @@ fn n_threads_max(directives: &str) -> Option<u32> {
 
 /// A body while it is read.
 struct Body<'a> {
-    statements: Vec<Statement<'a>>,
     names: Names,
     shared: Places,
     local: Places,
@@ -193,23 +170,21 @@ struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    fn of(text: &'a str, extern_shared: &'a [String]) -> Result<Self, Fault> {
-        Ok(Self {
-            statements: statements(text),
-            names: Names::new([]),
+    fn new(names: Names, extern_shared: &'a [String]) -> Self {
+        Self {
+            names,
             shared: Places::default(),
             local: Places::default(),
             extern_shared,
             labels: HashMap::new(),
             branches: Vec::new(),
             code: Vec::new(),
-        })
+        }
     }
 
-    fn read(&mut self) -> Result<(), Fault> {
-        let statements = std::mem::take(&mut self.statements);
+    fn read(&mut self, statements: &[Statement<'a>]) -> Result<(), Fault> {
         // Shared memory first: what the launch adds begins behind all that the kernel declares.
-        for statement in &statements {
+        for statement in statements {
             if let Statement::Text(text) = statement {
                 self.declare(text).map_err(|fault| fault.at(text))?;
             }

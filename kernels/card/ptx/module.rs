@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::function::{Declared, Function, element_bytes_of};
+use super::function::{Declared, Function};
 use super::text::without_comments;
 use crate::fault::Fault;
 use crate::memory;
@@ -87,9 +87,8 @@ impl Module {
         let start = start.ok_or_else(|| Fault::new("no memory for a variable"))?;
         let values = values.trim().trim_start_matches('{').trim_end_matches('}');
         let values = values.split(',').map(|value| value.trim().parse::<u64>());
-        let n_bytes = element_bytes_of(head).unwrap_or(1);
         let mut bytes = vec![0; declared.n_bytes];
-        for (place, value) in bytes.chunks_mut(n_bytes).zip(values) {
+        for (place, value) in bytes.chunks_mut(declared.n_element_bytes).zip(values) {
             // A name stands for an address, which only the text of an assertion wants.
             place.copy_from_slice(&value.unwrap_or(0).to_le_bytes()[..place.len()]);
         }

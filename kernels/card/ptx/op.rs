@@ -22,7 +22,6 @@ pub(crate) struct Predicate {
 /// Which memory an address means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Space {
-    Generic,
     Global,
     Shared,
     Local,
@@ -32,7 +31,8 @@ pub(crate) enum Space {
 /// An address: a base and what is added to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
-    pub(crate) space: Space,
+    /// Without one the address itself says where it is.
+    pub(crate) space: Option<Space>,
     pub(crate) base: Source,
     pub(crate) offset: i64,
 }

@@ -27,8 +27,7 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn new(variables: impl IntoIterator<Item = (String, u64)>) -> Self {
         let specials = Special::ALL.iter().enumerate();
-        let specials =
-            specials.map(|(at, special)| (special.name().to_owned(), Meaning::Register(at)));
+        let specials = specials.map(|(at, (_, name))| ((*name).to_owned(), Meaning::Register(at)));
         let variables = variables.into_iter().map(|(name, at)| (name, Meaning::Variable(at)));
         Self {
             scopes: vec![specials.chain(variables).collect()],
@@ -152,7 +151,7 @@ impl Names {
         found?.try_into().map_err(|_| Fault::new(format!("{text} has not {N} registers")))
     }
 
-    pub(super) fn address(&mut self, text: &str, space: Space) -> Result<Address, Fault> {
+    pub(super) fn address(&mut self, text: &str, space: Option<Space>) -> Result<Address, Fault> {
         let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
         let inner = inner.ok_or_else(|| Fault::new(format!("{text} is no address")))?.trim();
         if let Some(number) = number(inner) {

@@ -4,6 +4,8 @@
 //! block between them; two of one warp, a barrier of the warp. A byte that an asynchronous copy is
 //! on its way to belongs to nobody until its thread has waited.
 
+use std::ops::Range;
+
 use super::WARP;
 use crate::fault::Fault;
 
@@ -46,6 +48,15 @@ impl Touch {
             || same_warp && (self.thread == now.thread || self.warp_time != now.warp_time)
     }
 
+    /// Who it was.
+    fn name(self) -> String {
+        match self.thread {
+            SEVERAL => "several threads".to_owned(),
+            ATOMIC => "an atomic instruction".to_owned(),
+            thread => format!("thread {thread}"),
+        }
+    }
+
     /// This touch and that of `now`.
     fn joined(self, now: Moment) -> Self {
         let fresh = Self::of(now);
@@ -55,6 +66,30 @@ impl Touch {
             Self { thread: SEVERAL, ..fresh }
         } else {
             Self { thread: SEVERAL, warp: SEVERAL, ..fresh }
+        }
+    }
+}
+
+/// What a thread does to a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Touching {
+    Read,
+    Write,
+    /// A write of what is there, which harms no other write.
+    Repeat,
+    /// By an atomic instruction, which others may follow.
+    Change,
+    /// By sending a copy there.
+    Aim,
+}
+
+impl Touching {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write | Self::Repeat => "written",
+            Self::Change => "changed",
+            Self::Aim => "copied to",
         }
     }
 }
@@ -86,7 +121,7 @@ impl Shared {
         self.past.fill(FRESH);
     }
 
-    fn range(&self, at: u64, n_bytes: usize) -> Result<std::ops::Range<usize>, Fault> {
+    fn range(&self, at: u64, n_bytes: usize) -> Result<Range<usize>, Fault> {
         let start = usize::try_from(at).unwrap_or(usize::MAX);
         let end = start.saturating_add(n_bytes);
         if end > self.bytes.len() {
@@ -98,52 +133,52 @@ impl Shared {
         Ok(start..end)
     }
 
-    pub(super) fn read(&mut self, at: u64, n_bytes: usize, now: Moment) -> Result<&[u8], Fault> {
+    /// The bytes of a place that `now` may touch, in the way that `what` says: behind all writes and,
+    /// where it changes them, behind all reads.
+    fn expect(
+        &self,
+        at: u64,
+        n_bytes: usize,
+        now: Moment,
+        what: Touching,
+    ) -> Result<Range<usize>, Fault> {
         let range = self.range(at, n_bytes)?;
-        for (place, byte) in self.past[range.clone()].iter_mut().enumerate() {
-            if byte.n_coming > 0 {
-                return Err(clash(
-                    at,
-                    place,
-                    now,
-                    "is read while a copy is on its way there",
-                    NOBODY,
-                ));
+        for (place, byte) in (at..).zip(&self.past[range.clone()]) {
+            let told = |end: &str| {
+                Fault::new(format!(
+                    "byte {place} of shared memory is {} by thread {}, {end}",
+                    what.words(),
+                    now.thread
+                ))
+            };
+            if byte.n_coming > 0 && what != Touching::Aim {
+                return Err(told("while a copy is on its way there"));
             }
-            if !byte.written.is_behind(now) {
-                let other = byte.written.thread;
-                return Err(clash(at, place, now, "is read, written without a barrier by", other));
+            let is_atomic = what == Touching::Change && byte.written.thread == ATOMIC;
+            let harmless = what == Touching::Repeat || is_atomic;
+            if !harmless && !byte.written.is_behind(now) {
+                return Err(told(&format!("written without a barrier by {}", byte.written.name())));
             }
-            byte.read = byte.read.joined(now);
+            if what != Touching::Read && !byte.read.is_behind(now) {
+                return Err(told(&format!("read without a barrier by {}", byte.read.name())));
+            }
         }
+        Ok(range)
+    }
+
+    pub(super) fn read(&mut self, at: u64, n_bytes: usize, now: Moment) -> Result<&[u8], Fault> {
+        let range = self.expect(at, n_bytes, now, Touching::Read)?;
+        self.past[range.clone()].iter_mut().for_each(|byte| byte.read = byte.read.joined(now));
         Ok(&self.bytes[range])
     }
 
     pub(super) fn write(&mut self, at: u64, bytes: &[u8], now: Moment) -> Result<(), Fault> {
-        let range = self.range(at, bytes.len())?;
-        let old = &self.bytes[range.clone()];
-        let same = old == bytes;
-        for (place, byte) in self.past[range.clone()].iter_mut().enumerate() {
-            if byte.n_coming > 0 {
-                return Err(clash(
-                    at,
-                    place,
-                    now,
-                    "is written while a copy is on its way there",
-                    NOBODY,
-                ));
-            }
-            if !byte.read.is_behind(now) {
-                let other = byte.read.thread;
-                return Err(clash(at, place, now, "is written, read without a barrier by", other));
-            }
-            // Two that write the same do not harm one another.
-            if !same && !byte.written.is_behind(now) {
-                let other = byte.written.thread;
-                return Err(clash(at, place, now, "is written, and without a barrier by", other));
-            }
-            byte.written = byte.written.joined(now);
-        }
+        let same = self.bytes[self.range(at, bytes.len())?] == *bytes;
+        let what = if same { Touching::Repeat } else { Touching::Write };
+        let range = self.expect(at, bytes.len(), now, what)?;
+        self.past[range.clone()]
+            .iter_mut()
+            .for_each(|byte| byte.written = byte.written.joined(now));
         self.bytes[range].copy_from_slice(bytes);
         Ok(())
     }
@@ -156,25 +191,9 @@ impl Shared {
         now: Moment,
         change: impl FnOnce(u64) -> u64,
     ) -> Result<u64, Fault> {
-        let range = self.range(at, n_bytes)?;
-        for (place, byte) in self.past[range.clone()].iter_mut().enumerate() {
-            let atomic = byte.written.thread == ATOMIC && byte.written.block_time == now.block_time;
-            if byte.n_coming > 0 || !atomic && !byte.written.is_behind(now) {
-                let other = byte.written.thread;
-                return Err(clash(
-                    at,
-                    place,
-                    now,
-                    "is changed, written without a barrier by",
-                    other,
-                ));
-            }
-            if !byte.read.is_behind(now) {
-                let other = byte.read.thread;
-                return Err(clash(at, place, now, "is changed, read without a barrier by", other));
-            }
-            byte.written = Touch { thread: ATOMIC, warp: ATOMIC, ..Touch::of(now) };
-        }
+        let range = self.expect(at, n_bytes, now, Touching::Change)?;
+        let written = Touch { thread: ATOMIC, warp: ATOMIC, ..Touch::of(now) };
+        self.past[range.clone()].iter_mut().for_each(|byte| byte.written = written);
         let mut old = [0; 8];
         old[..n_bytes].copy_from_slice(&self.bytes[range.clone()]);
         let old = u64::from_le_bytes(old);
@@ -184,38 +203,15 @@ impl Shared {
 
     /// A copy sets out; it may land at any time from now on.
     pub(super) fn set_out(&mut self, at: u64, n_bytes: usize, now: Moment) -> Result<(), Fault> {
-        let range = self.range(at, n_bytes)?;
-        for (place, byte) in self.past[range].iter_mut().enumerate() {
-            for (touch, what) in [
-                (byte.read, "is copied to, read without a barrier by"),
-                (byte.written, "is copied to, written without a barrier by"),
-            ] {
-                if !touch.is_behind(now) {
-                    return Err(clash(at, place, now, what, touch.thread));
-                }
-            }
-            byte.n_coming += 1;
-        }
+        let range = self.expect(at, n_bytes, now, Touching::Aim)?;
+        self.past[range].iter_mut().for_each(|byte| byte.n_coming += 1);
         Ok(())
     }
 
     /// A copy lands, its thread having waited for it.
     pub(super) fn land(&mut self, at: u64, bytes: &[u8], now: Moment) -> Result<(), Fault> {
         let range = self.range(at, bytes.len())?;
-        for byte in &mut self.past[range] {
-            byte.n_coming -= 1;
-        }
+        self.past[range].iter_mut().for_each(|byte| byte.n_coming -= 1);
         self.write(at, bytes, now)
     }
-}
-
-fn clash(at: u64, place: usize, now: Moment, what: &str, other: u16) -> Fault {
-    let at = at + place as u64;
-    let other = match other {
-        NOBODY => String::new(),
-        SEVERAL => " several threads".to_owned(),
-        ATOMIC => " an atomic instruction".to_owned(),
-        thread => format!(" thread {thread}"),
-    };
-    Fault::new(format!("byte {at} of shared memory {what}{other}; thread {}", now.thread))
 }

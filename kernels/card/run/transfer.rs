@@ -77,7 +77,7 @@ impl Warp {
             let places: Vec<(Space, u64)> = places.collect();
             let addresses: Vec<u64> = places.iter().map(|(_, at)| *at).collect();
             match places.first() {
-                Some((Space::Global | Space::Generic, _)) => counts.global(&addresses, n_bytes),
+                Some((Space::Global, _)) => counts.global(&addresses, n_bytes),
                 Some((Space::Shared, _)) => counts.shared(&addresses, n_bytes),
                 Some((Space::Local | Space::Param, _)) | None => {}
             }
@@ -102,20 +102,23 @@ impl Warp {
         n_bytes: usize,
     ) -> Result<(Space, u64), Fault> {
         let mut at = self.lanes(&address.base)[lane].wrapping_add_signed(address.offset);
-        let mut space = address.space;
-        if space == Space::Shared || space == Space::Local {
+        let space = match address.space {
             // Some addresses of these spaces are held in registers of 32 bits.
-            at &= u64::from(u32::MAX);
-        }
-        if space == Space::Generic {
-            (space, at) = if at >= LOCAL_WINDOW {
-                (Space::Local, at - LOCAL_WINDOW)
-            } else if at >= SHARED_WINDOW {
-                (Space::Shared, at - SHARED_WINDOW)
-            } else {
-                (Space::Global, at)
-            };
-        }
+            Some(space @ (Space::Shared | Space::Local)) => {
+                at &= u64::from(u32::MAX);
+                space
+            }
+            Some(space @ (Space::Global | Space::Param)) => space,
+            None if at >= LOCAL_WINDOW => {
+                at -= LOCAL_WINDOW;
+                Space::Local
+            }
+            None if at >= SHARED_WINDOW => {
+                at -= SHARED_WINDOW;
+                Space::Shared
+            }
+            None => Space::Global,
+        };
         if n_bytes.is_power_of_two() && !at.is_multiple_of(n_bytes as u64) {
             return Err(Fault::new(format!(
                 "lane {lane}: {n_bytes} bytes at the odd address {at:#x}"
@@ -165,14 +168,7 @@ impl Warp {
     ) -> Result<(), Fault> {
         let n_bytes = bytes.len();
         match space {
-            Space::Global | Space::Generic => {
-                around.window.expect(at as usize, n_bytes)?;
-                // SAFETY: the bytes belong to an allocation; what a kernel of the card reads while
-                // another thread writes is as undefined there as here.
-                unsafe {
-                    std::ptr::copy_nonoverlapping(at as *const u8, bytes.as_mut_ptr(), n_bytes)
-                };
-            }
+            Space::Global => around.window.read(at, bytes)?,
             Space::Shared => {
                 let now = self.moment(lane, around.block_time);
                 bytes.copy_from_slice(around.shared.read(at, n_bytes, now)?);
@@ -216,29 +212,31 @@ impl Warp {
             for (bytes, from) in buffer.chunks_exact_mut(size).zip(from) {
                 bytes.copy_from_slice(&self.lanes(from)[lane].to_le_bytes()[..size]);
             }
-            let bytes = &buffer[..n_bytes];
             let (space, at) = self.place(to, lane, n_bytes)?;
-            let now = self.moment(lane, around.block_time);
-            match space {
-                Space::Global | Space::Generic => {
-                    around
-                        .window
-                        .expect(at as usize, n_bytes)
-                        .map_err(|fault| in_lane(fault, lane))?;
-                    // SAFETY: as in `read`.
-                    unsafe {
-                        std::ptr::copy_nonoverlapping(bytes.as_ptr(), at as *mut u8, n_bytes)
-                    };
-                }
-                Space::Shared => around.shared.write(at, bytes, now)?,
-                Space::Local => {
-                    let range = self.local_range(at, n_bytes, lane)?;
-                    self.local[range].copy_from_slice(bytes);
-                }
-                Space::Param => return Err(Fault::new("parameters are not written")),
-            }
+            let bytes = &buffer[..n_bytes];
+            self.write(space, at, bytes, lane, around).map_err(|fault| in_lane(fault, lane))?;
         }
         Ok(())
+    }
+
+    fn write(
+        &mut self,
+        space: Space,
+        at: u64,
+        bytes: &[u8],
+        lane: usize,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), Fault> {
+        match space {
+            Space::Global => around.window.write(at, bytes),
+            Space::Shared => around.shared.write(at, bytes, self.moment(lane, around.block_time)),
+            Space::Local => {
+                let range = self.local_range(at, bytes.len(), lane)?;
+                self.local[range].copy_from_slice(bytes);
+                Ok(())
+            }
+            Space::Param => Err(Fault::new("parameters are not written")),
+        }
     }
 
     fn change(
@@ -252,15 +250,12 @@ impl Warp {
         if space == Space::Shared {
             return around.shared.change(at, n_bytes, self.moment(lane, around.block_time), change);
         }
-        around.window.expect(at as usize, n_bytes).map_err(|fault| in_lane(fault, lane))?;
         let _one_at_a_time = ATOMICS.lock().expect("no holder panics");
         let mut old = [0; 8];
-        // SAFETY: as in `read`.
-        unsafe { std::ptr::copy_nonoverlapping(at as *const u8, old.as_mut_ptr(), n_bytes) };
+        let told = |fault| in_lane(fault, lane);
+        around.window.read(at, &mut old[..n_bytes]).map_err(told)?;
         let old = u64::from_le_bytes(old);
-        let new = change(old).to_le_bytes();
-        // SAFETY: as above.
-        unsafe { std::ptr::copy_nonoverlapping(new.as_ptr(), at as *mut u8, n_bytes) };
+        around.window.write(at, &change(old).to_le_bytes()[..n_bytes]).map_err(told)?;
         Ok(old)
     }
 
@@ -276,17 +271,7 @@ impl Warp {
         let now = self.moment(lane, around.block_time);
         for copy in self.copies[lane].drain(..n_landing).flatten() {
             let mut bytes = [0; 16];
-            if copy.n_read > 0 {
-                around.window.expect(copy.from as usize, copy.n_read)?;
-                // SAFETY: as in `read`.
-                unsafe {
-                    std::ptr::copy_nonoverlapping(
-                        copy.from as *const u8,
-                        bytes.as_mut_ptr(),
-                        copy.n_read,
-                    );
-                }
-            }
+            around.window.read(copy.from, &mut bytes[..copy.n_read])?;
             around.shared.land(copy.to, &bytes[..copy.n_bytes], now)?;
         }
         Ok(())

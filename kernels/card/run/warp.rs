@@ -91,7 +91,7 @@ impl Warp {
         let first = self.index * WARP;
         let n_lanes = (x * y * z - first).min(WARP);
         self.registers.fill([u64::MAX; WARP]);
-        for (register, special) in Special::ALL.into_iter().enumerate() {
+        for (register, (special, _)) in Special::ALL.into_iter().enumerate() {
             self.registers[register] = std::array::from_fn(|lane| {
                 let thread = first + lane;
                 match special {
