@@ -6,18 +6,14 @@ mod support;
 
 use candle_core::Device;
 use stillroom_models::tiny::{self, Shape};
-use stillroom_models::{LoadOptions, Quant, device};
-use support::Bench;
+use stillroom_models::{LoadOptions, Quant};
+use support::{Bench, gpu, mean_gap};
 use tempfile::TempDir;
 
 /// Tokens of the prompt, several tiles of attention and blocks of KV.
 const N_PROMPT: usize = 150;
 /// Single tokens after it.
 const N_DECODED: usize = 3;
-
-fn gpu() -> Option<Device> {
-    device("cuda").map_err(|error| eprintln!("no CUDA device here: {error}")).ok()
-}
 
 /// Logits of the prompt, in two chunks, and of single tokens behind it.
 fn logits(bench: &mut Bench) -> Vec<f32> {
@@ -33,11 +29,6 @@ fn logits(bench: &mut Bench) -> Vec<f32> {
     found.concat()
 }
 
-fn mean(numbers: impl ExactSizeIterator<Item = f32>) -> f32 {
-    let n = numbers.len() as f32;
-    numbers.sum::<f32>() / n
-}
-
 /// Asserts that the mean gap between GPU and CPU is at most `allowed` of the mean logit.
 fn assert_near(shape: &str, head_dim: usize, quantize: Option<Quant>, allowed: f32) {
     let Some(device) = gpu() else { return };
@@ -51,9 +42,8 @@ fn assert_near(shape: &str, head_dim: usize, quantize: Option<Quant>, allowed: f
         logits(&mut Bench::load_with(folder.path(), &options))
     };
     let (found, wanted) = (of(device), of(Device::Cpu));
-    assert_eq!(found.len(), wanted.len());
-    let gap = mean(found.iter().zip(&wanted).map(|(found, wanted)| (found - wanted).abs()));
-    let scale = mean(wanted.iter().map(|wanted| wanted.abs()));
+    let gap = mean_gap(&found, &wanted);
+    let scale = mean_gap(&wanted, &vec![0.0; wanted.len()]);
     println!("{} with heads of {head_dim}: {:.4} of {scale}", shape.name, gap / scale);
     assert!(gap <= allowed * scale, "{gap}, allowed {allowed} of {scale}");
 }

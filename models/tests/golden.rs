@@ -5,10 +5,10 @@ mod support;
 
 use std::fs;
 
-use candle_core::{DType, Device};
+use candle_core::DType;
 use serde::Deserialize;
-use stillroom_models::{LoadOptions, Model, device};
-use support::{Bench, Sequence, argmax, gap, golden};
+use stillroom_models::{LoadOptions, Model};
+use support::{Bench, Sequence, argmax, gap, golden, gpu, mean_gap};
 
 const NAMES: [&str; 4] = ["llama", "llama3-rope", "mistral-window", "mixtral"];
 
@@ -60,10 +60,6 @@ fn greedy_tokens_agree_with_transformers_in_one_batch() {
     }
 }
 
-fn gpu() -> Option<Device> {
-    device("cuda").map_err(|error| eprintln!("no CUDA device here: {error}")).ok()
-}
-
 /// The same on a GPU, which can compute in f32 too.
 #[test]
 fn a_gpu_agrees_with_transformers() {
@@ -87,39 +83,35 @@ fn a_gpu_in_16_bits_is_as_near_as_transformers() {
         let dtype = bench.model.kv_shape().dtype;
         let known = [(DType::F32, GPU_CLOSE), (DType::F16, 0.01), (DType::BF16, 0.1)];
         let (_, allowed) = known.into_iter().find(|(known, _)| *known == dtype).expect("a type");
-        let gaps = gaps(&mut bench, name);
-        let (mean, most) = (mean(&gaps), gaps.iter().copied().fold(0.0, f32::max));
+        let (found, wanted): (Vec<_>, Vec<_>) = logits(&mut bench, name).into_iter().unzip();
+        let [found, wanted] = [found, wanted].map(|prompts| prompts.concat().concat());
+        let (mean, most) = (mean_gap(&found, &wanted), gap(&found, &wanted));
         println!("{name} in {dtype:?}: gaps of {mean} in the mean, {most} at most");
         assert!(mean < allowed, "{name} in {dtype:?}: {mean}, allowed {allowed}");
     }
 }
 
-/// Gaps of all logits of a checkpoint.
-fn gaps(bench: &mut Bench, name: &str) -> Vec<f32> {
-    let mut gaps = Vec::new();
-    for prompt in expected(name) {
-        bench.clear();
-        let mut seq = bench.sequence(prompt.ids.len());
-        let logits = bench.run_all(&mut [(&mut seq, &prompt.ids)]);
-        for (found, wanted) in logits[prompt.first_row..].iter().zip(&prompt.logits) {
-            gaps.extend(found.iter().zip(wanted).map(|(found, wanted)| (found - wanted).abs()));
-        }
-    }
-    gaps
-}
-
-fn mean(numbers: &[f32]) -> f32 {
-    numbers.iter().sum::<f32>() / numbers.len() as f32
+/// For each prompt its logits and those that are wanted, row by row.
+fn logits(bench: &mut Bench, name: &str) -> Vec<(Vec<Vec<f32>>, Vec<Vec<f32>>)> {
+    let prompts = expected(name).into_iter();
+    prompts
+        .map(|prompt| {
+            bench.clear();
+            let mut seq = bench.sequence(prompt.ids.len());
+            let mut found = bench.run_all(&mut [(&mut seq, &prompt.ids)]);
+            found.drain(..prompt.first_row);
+            found.truncate(prompt.logits.len());
+            (found, prompt.logits)
+        })
+        .collect()
 }
 
 fn assert_logits(bench: &mut Bench, name: &str, close: f32) {
-    for prompt in expected(name) {
-        bench.clear();
-        let mut seq = bench.sequence(prompt.ids.len());
-        let logits = bench.run_all(&mut [(&mut seq, &prompt.ids)]);
-        for (row, wanted) in prompt.logits.iter().enumerate() {
-            let found = gap(&logits[prompt.first_row + row], wanted);
-            assert!(found < close, "{name}, row {row} of {}: {found}", prompt.ids.len());
+    for (prompt, (found, wanted)) in logits(bench, name).into_iter().enumerate() {
+        assert_eq!(found.len(), wanted.len());
+        for (row, (found, wanted)) in found.iter().zip(&wanted).enumerate() {
+            let gap = gap(found, wanted);
+            assert!(gap < close, "{name}, prompt {prompt}, row {row}: {gap}");
         }
     }
 }

@@ -30,8 +30,7 @@ impl Close {
     /// Asserts that `found` has `dims` and comes near `wanted`, element by element.
     pub(crate) fn assert(self, what: &str, found: &Tensor, dims: &[usize], wanted: &[f32]) {
         assert_eq!(found.dims(), dims, "{what}");
-        let found = found.flatten_all().unwrap().to_dtype(DType::F32).unwrap();
-        let found = found.to_vec1::<f32>().unwrap();
+        let found = floats(found);
         self.check(&found, wanted).unwrap_or_else(|gap| panic!("{what}: {gap}"));
     }
 
@@ -45,8 +44,7 @@ impl Close {
         (wanted, allowed): (&[f32], &[f32]),
     ) {
         assert_eq!(found.dims(), dims, "{what}");
-        let found = found.flatten_all().unwrap().to_dtype(DType::F32).unwrap();
-        let found = found.to_vec1::<f32>().unwrap();
+        let found = floats(found);
         // Moved towards what is wanted by what is allowed, it must come near in the usual way.
         let moved = found.iter().zip(wanted).zip(allowed);
         let moved: Vec<f32> = moved
@@ -72,4 +70,9 @@ impl Close {
             }
         }
     }
+}
+
+/// The elements of a tensor, wherever it lies.
+pub(crate) fn floats(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_dtype(DType::F32).unwrap().to_vec1().unwrap()
 }

@@ -8,7 +8,7 @@ use stillroom_kernels::moe::{self, Expert};
 use stillroom_kernels::{rms_norm, silu_mul};
 
 use crate::bench::{Noise, Path, devices};
-use crate::close::Close;
+use crate::close::{Close, floats};
 
 /// The types that these ops take on a path: the fast CPU ones compute in f32 only.
 fn dtypes(path: &Path) -> &'static [DType] {
@@ -85,9 +85,8 @@ devices!(quantised_linear_is_as_near_as_its_rounding_allows, |path: &Path| {
 /// Asserts that the mean gap is at most `share` of the mean result: bounds for the worst case say
 /// little where a sum has many terms.
 fn assert_mean_gap(what: &str, found: &Tensor, wanted: &[f32], share: f32) {
-    let found = found.flatten_all().unwrap().to_dtype(DType::F32).unwrap();
-    let found = found.to_vec1::<f32>().unwrap();
-    let gap: f32 = found.iter().zip(wanted).map(|(found, wanted)| (found - wanted).abs()).sum();
+    let gap: f32 =
+        floats(found).iter().zip(wanted).map(|(found, wanted)| (found - wanted).abs()).sum();
     let mass: f32 = wanted.iter().map(|wanted| wanted.abs()).sum();
     assert!(gap <= share * mass, "{what}: {gap} in sum, of {mass}");
 }

@@ -1,13 +1,13 @@
 //! The store, exactly: numbers are moved, so nothing may be off by a bit, and no other slot may
 //! change. The fused form must equal rotation and store, one after the other.
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 use stillroom_kernels::kv_write;
 use stillroom_kernels::paged::{BLOCK, Batch, KvLayer};
 use stillroom_kernels::rope::{self, RopeScaling, RopeTable};
 
 use crate::bench::{Noise, Path, devices};
-use crate::close::Close;
+use crate::close::{Close, floats};
 
 const N_BLOCKS: usize = 5;
 
@@ -33,10 +33,6 @@ fn pool(path: &Path, noise: &mut Noise, hkv: usize, d: usize, dtype: DType) -> K
     KvLayer { k: one(), v: one() }
 }
 
-fn numbers(tensor: &Tensor) -> Vec<f32> {
-    tensor.flatten_all().unwrap().to_dtype(DType::F32).unwrap().to_vec1().unwrap()
-}
-
 devices!(stores_each_row_in_its_slot, |path: &Path| {
     let mut noise = Noise::new(2);
     for (t, hkv, d) in [(1, 1, 2), (7, 2, 64), (100, 3, 80)] {
@@ -44,7 +40,7 @@ devices!(stores_each_row_in_its_slot, |path: &Path| {
             let batch = scattered(&mut noise, t);
             let mut layer = pool(path, &mut noise, hkv, d, kept);
             let [k, v] = [(); 2].map(|()| noise.spiky(t * hkv * d));
-            let mut wanted = [numbers(&layer.k), numbers(&layer.v)];
+            let mut wanted = [floats(&layer.k), floats(&layer.v)];
             let put = |data: &[f32], pool: &mut Vec<f32>| {
                 let (tensor, rounded) = path.put(data, &[t, hkv, d], source);
                 let rounded = path.put(&rounded, &[t, hkv, d], kept).1;
@@ -57,7 +53,7 @@ devices!(stores_each_row_in_its_slot, |path: &Path| {
                 true => kv_write::portable::kv_write(&k, &v, &on, &mut layer).unwrap(),
                 false => kv_write::kv_write(&k, &v, &on, &mut layer).unwrap(),
             }
-            assert_eq!([numbers(&layer.k), numbers(&layer.v)], wanted, "{source:?} as {kept:?}");
+            assert_eq!([floats(&layer.k), floats(&layer.v)], wanted, "{source:?} as {kept:?}");
         }
     }
 });
@@ -85,8 +81,8 @@ devices!(fused_equals_its_parts, |path: &Path| {
             kv_write::kv_write(&k, &part(hq + hkv, hkv), &on, &mut parts).unwrap();
             let close = Close::of(dtype);
             let dims = [N_BLOCKS, BLOCK, hkv, d];
-            close.assert("keys", &fused.k, &dims, &numbers(&parts.k));
-            assert_eq!(numbers(&fused.v), numbers(&parts.v));
+            close.assert("keys", &fused.k, &dims, &floats(&parts.k));
+            assert_eq!(floats(&fused.v), floats(&parts.v));
             let wanted = rope::reference::rope(&rounded, &batch.positions, table.inv_freq());
             let wanted: Vec<f32> =
                 wanted.chunks(heads * d).flat_map(|row| row[..hq * d].to_vec()).collect();

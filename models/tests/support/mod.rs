@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
 use stillroom_kernels::paged::{BLOCK, Batch, KvPool};
-use stillroom_models::{Decoder, LoadOptions, Model, Quant, load};
+use stillroom_models::{Decoder, LoadOptions, Model, Quant, device, load};
 
 /// Blocks of a test's pool.
 const N_BLOCKS: usize = 64;
@@ -109,6 +109,17 @@ impl Bench {
 
 fn small(n: usize) -> u32 {
     u32::try_from(n).expect("tests are small")
+}
+
+/// The GPU, if there is one; a test that needs one checks nothing elsewhere and says so.
+pub(crate) fn gpu() -> Option<Device> {
+    device("cuda").map_err(|error| eprintln!("no CUDA device here: {error}")).ok()
+}
+
+/// Mean absolute difference.
+pub(crate) fn mean_gap(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f32>() / a.len() as f32
 }
 
 /// The likeliest token; the lower of two alike.
