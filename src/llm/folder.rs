@@ -201,30 +201,39 @@ pub fn load_fault(
     Error::environment_from(what, narrower(files, options, 0, room), error)
 }
 
-/// The way out for a model that does not fit: the first format that would, beside so many bytes of
-/// keys and values.
-fn narrower(files: &Files, options: &LoadOptions, kv_bytes: u64, free_bytes: u64) -> String {
+/// The way out for a model of these files that does not fit, with so many bytes of keys and values.
+fn narrower(files: &Files, options: &LoadOptions, kv_bytes: u64, room: u64) -> String {
     let bytes = |quant| {
         let options = LoadOptions { quantize: Some(quant), ..options.clone() };
-        models::estimate(files, &options).ok().map(|held| held.weight_bytes as u64 + kv_bytes)
+        let held = models::estimate(files, &options).map_err(environment)?;
+        Ok(held.weight_bytes as u64 + kv_bytes)
     };
-    let held = [Quant::Q8_0, Quant::Q4K].map(|quant| bytes(quant).map(|bytes| (quant, bytes)));
-    let held = held.into_iter().flatten();
-    match held.clone().find(|(_, bytes)| *bytes <= free_bytes) {
-        Some((quant, bytes)) => {
-            format!("quantize it as {}, which needs {} MiB", quant.name(), mib(bytes))
-        }
-        None => format!(
-            "quantising alone does not help{}: choose a smaller model, a larger device, or end \
-             what else lies on it",
-            held.map(|(_, bytes)| bytes)
-                .min()
-                .map_or_else(String::new, |least| format!(", {} MiB are the least", mib(least)))
-        ),
-    }
+    way_out(room, bytes).unwrap_or_else(|_| "set `quantize`, or free some memory".to_owned())
 }
 
-fn mib(bytes: u64) -> u64 {
+/// The way out for a model that does not fit into `room`: the first format whose `bytes` would.
+///
+/// # Errors
+/// Those of `bytes`.
+pub fn way_out(room: u64, mut bytes: impl FnMut(Quant) -> Result<u64>) -> Result<String> {
+    let mut least = u64::MAX;
+    for quant in [Quant::Q8_0, Quant::Q4K] {
+        let bytes = bytes(quant)?;
+        if bytes <= room {
+            let (word, mib) = (quant.name(), mib(bytes));
+            return Ok(format!("set `quantize = \"{word}\"` for it, which needs {mib} MiB"));
+        }
+        least = least.min(bytes);
+    }
+    Ok(format!(
+        "`quantize` alone does not help, {} MiB are the least: choose a smaller model or a larger \
+         device",
+        mib(least)
+    ))
+}
+
+/// Bytes as they are told, rounded up.
+pub fn mib(bytes: u64) -> u64 {
     bytes.div_ceil(1 << 20)
 }
 
@@ -294,8 +303,8 @@ mod tests {
         expect_room(&files, &options, 0, plain).unwrap();
         // Keys and values want some, too.
         assert!(expect_room(&files, &options, 1, plain).is_err());
-        check(q8, "as q8_0, which needs");
-        check(q4, "as q4_k, which needs");
+        check(q8, "`quantize = \"q8_0\"` for it, which needs");
+        check(q4, "`quantize = \"q4_k\"` for it, which needs");
         check(q4 - 1, "MiB are the least");
     }
 
@@ -310,7 +319,7 @@ mod tests {
         let full = || failed("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")");
         let error = load_fault(&files, &options, Some(1 << 30), full());
         assert!(error.to_string().contains("1024 MiB of the device are free"), "{error}");
-        assert!(error.hint().unwrap().contains("as q8_0"), "{:?}", error.hint());
+        assert!(error.hint().unwrap().contains("`quantize = \"q8_0\"`"), "{:?}", error.hint());
         assert_eq!(error.exit_code(), 3);
         // A device that does not tell what is free, and a fault that has nothing to do with it.
         let error = load_fault(&files, &options, None, full());

@@ -13,6 +13,6 @@ mod source;
 
 pub use door::{Answer, Ask, Door, Options, Refusal};
 pub use fit::affordable;
-pub use folder::{ModelFolder, Needs, expect_room, load_fault};
+pub use folder::{ModelFolder, Needs, expect_room, load_fault, mib, way_out};
 pub use local::{Llm, Voice};
 pub use source::{demo, tiny};

@@ -3,6 +3,7 @@
 //! Nothing is loaded for it. A judge whose longest answer cannot fit is refused here.
 
 use serde::Serialize;
+use stillroom_models::Quant;
 
 use super::brought::{Brought, n_records};
 use super::feed::{Fed, Feed};
@@ -12,6 +13,7 @@ use super::opener::{Facts, Opener};
 use super::residency::{Need, Stage, stages};
 use super::steps::Runner;
 use super::{keys, kinship, sizes};
+use crate::llm::{mib, way_out};
 use crate::recipe::spec::{ModelSpec, Quantize, Recipe, Step};
 use crate::text::guides::AnswerTemplate;
 use crate::{Error, Result};
@@ -201,7 +203,6 @@ fn expect_fits(model: &PlannedModel, budget: u64, opener: &mut dyn Opener) -> Re
     if model.bytes() <= budget {
         return Ok(());
     }
-    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     let what = format!(
         "the model `{}` needs {} MiB ({} MiB of weights), {} MiB are there",
         model.name,
@@ -209,24 +210,16 @@ fn expect_fits(model: &PlannedModel, budget: u64, opener: &mut dyn Opener) -> Re
         mib(model.facts.weight_bytes),
         mib(budget)
     );
-    let mut least = model.bytes();
-    for (quantize, word) in [(Quantize::Q8_0, "q8_0"), (Quantize::Q4K, "q4_k")] {
+    let hint = way_out(budget, |quant| {
         // Under a name of its own: what is known of the model itself stays.
-        let name = format!("{} as {word}", model.name);
+        let name = format!("{} as {}", model.name, quant.name());
+        let quantize = match quant {
+            Quant::Q8_0 => Quantize::Q8_0,
+            Quant::Q4K => Quantize::Q4K,
+        };
         let facts = opener.facts(&name, &ModelSpec { quantize, ..model.spec.clone() })?;
-        let bytes = facts.weight_bytes + facts.kv_bytes_min;
-        if bytes <= budget {
-            let hint =
-                format!("set `quantize = \"{word}\"` for it, which needs {} MiB", mib(bytes));
-            return Err(Error::environment(what, hint));
-        }
-        least = least.min(bytes);
-    }
-    let hint = format!(
-        "`quantize` alone does not help, {} MiB are the least: choose a smaller model or a larger \
-         device",
-        mib(least)
-    );
+        Ok(facts.weight_bytes + facts.kv_bytes_min)
+    })?;
     Err(Error::environment(what, hint))
 }
 
