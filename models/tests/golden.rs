@@ -91,8 +91,11 @@ fn a_gpu_in_16_bits_is_as_near_as_transformers() {
     }
 }
 
-/// For each prompt its logits and those that are wanted, row by row.
-fn logits(bench: &mut Bench, name: &str) -> Vec<(Vec<Vec<f32>>, Vec<Vec<f32>>)> {
+/// Logits of some rows of a prompt.
+type Rows = Vec<Vec<f32>>;
+
+/// For each prompt its logits and those that are wanted.
+fn logits(bench: &mut Bench, name: &str) -> Vec<(Rows, Rows)> {
     let prompts = expected(name).into_iter();
     prompts
         .map(|prompt| {
